@@ -1,0 +1,1 @@
+"""The node's end of the agent protocol: registration, credentials, messages, commands, replies."""

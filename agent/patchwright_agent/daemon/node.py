@@ -1,0 +1,161 @@
+"""The server's operations as this node calls them. Source: spec/agent-protocol.md 5, 6."""
+
+import os
+import socket
+
+from patchwright_agent import __version__, platform
+from patchwright_agent.daemon import backoff, sigv4
+from patchwright_agent.transport import ServerError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Dict, List
+
+    from patchwright_agent.daemon.clock import Clock
+    from patchwright_agent.daemon.credentials import Credentials
+    from patchwright_agent.daemon.identity import Identity
+    from patchwright_agent.transport import Server
+
+AGENT_NAME = "patchwright-agent"
+CALL_SECONDS = 20
+LONG_POLL_SECONDS = 25  # the server answers after 15 to 18
+VISIBILITY_SECONDS = 10
+_MDS = "EC2WindowsMessageDeliveryService."
+# Answers that say: this key or this signature, not this request.
+_REJECTIONS = (
+    "ExpiredTokenException",
+    "ExpiredToken",
+    "IncompleteSignature",
+    "InvalidClientTokenId",
+    "InvalidSignatureException",
+    "RequestExpired",
+    "SignatureDoesNotMatch",
+    "UnrecognizedClientException",
+)
+
+
+class Node:
+    """This node towards its server. Every method raises ServerError, Unreachable, NoCredentials."""
+
+    def __init__(self, identity: "Identity", server: "Server", credentials: "Credentials", clock: "Clock") -> None:
+        self._identity = identity
+        self._server = server
+        self._credentials = credentials
+        self._clock = clock
+        self._system = platform.operating_system()
+        self.instance_id = identity.instance_id
+
+    @property
+    def platform_name(self) -> str:
+        return self._system.name or "Linux"
+
+    @property
+    def platform_version(self) -> str:
+        return self._system.version_id
+
+    def send_probe(self) -> None:
+        """The first heartbeat after a start: who is here, and nothing that would overwrite stored fields."""
+        self._ssm(
+            "UpdateInstanceInformation",
+            {
+                "InstanceId": self.instance_id,
+                "AgentName": AGENT_NAME,
+                "AgentVersion": __version__,
+                "PlatformType": "Linux",
+            },
+        )
+
+    def send_heartbeat(self, channel: str) -> None:
+        """The full heartbeat; `channel` is "" in the first one, then "ec2messages"."""
+        self._ssm(
+            "UpdateInstanceInformation",
+            {
+                "InstanceId": self.instance_id,
+                "AgentName": AGENT_NAME,
+                "AgentStatus": "Active",
+                "AgentVersion": __version__,
+                "AvailabilityZone": "",
+                "AvailabilityZoneId": "",
+                "ComputerName": os.uname().nodename,
+                "IPAddress": self._address(),
+                "PlatformName": self.platform_name,
+                "PlatformType": "Linux",
+                "PlatformVersion": self.platform_version,
+                "SSMConnectionChannel": channel,
+            },
+        )
+
+    def get_messages(self, timeout: float = LONG_POLL_SECONDS) -> "List[Any]":
+        """Wait for messages, up to the server's long-poll limit or `timeout` seconds."""
+        answer = self._mds(
+            "GetMessages",
+            {
+                "Destination": self.instance_id,
+                "MessagesRequestId": backoff.uuid4(),
+                "VisibilityTimeoutInSeconds": VISIBILITY_SECONDS,
+            },
+            timeout,
+        )
+        messages = answer.get("Messages")
+        return messages if isinstance(messages, list) else []
+
+    def acknowledge(self, message_id: str) -> None:
+        self._mds("AcknowledgeMessage", {"MessageId": message_id})
+
+    def fail_message(self, message_id: str, failure_type: str) -> None:
+        self._mds("FailMessage", {"MessageId": message_id, "FailureType": failure_type})
+
+    def send_reply(self, message_id: str, reply_id: str, payload: str) -> None:
+        self._mds("SendReply", {"MessageId": message_id, "Payload": payload, "ReplyId": reply_id})
+
+    def _ssm(self, operation: str, body: "Dict[str, Any]") -> "Dict[str, Any]":
+        return self._signed("AmazonSSM." + operation, "ssm", body)
+
+    def _mds(self, operation: str, body: "Dict[str, Any]", timeout: float = CALL_SECONDS) -> "Dict[str, Any]":
+        return self._signed(_MDS + operation, "ec2messages", body, timeout)
+
+    def _signed(
+        self, target: str, service: str, body: "Dict[str, Any]", timeout: float = CALL_SECONDS
+    ) -> "Dict[str, Any]":
+        try:
+            return self._signed_once(target, service, body, timeout)
+        except ServerError as error:
+            if error.code not in _REJECTIONS:
+                raise
+            return self._signed_once(target, service, body, timeout)  # with the right time, or with new keys
+
+    def _signed_once(self, target: str, service: str, body: "Dict[str, Any]", timeout: float) -> "Dict[str, Any]":
+        triple = self._credentials.current()
+        sign = sigv4.hmac_signer(
+            triple.access_key_id,
+            triple.secret_access_key,
+            triple.session_token,
+            self._identity.region,
+            service,
+            self._clock.server_now(),
+        )
+        try:
+            answer = self._server.call(target, body, sign=sign, timeout=timeout)
+        except ServerError as error:
+            if self._learn_time():
+                raise
+            if error.code in _REJECTIONS:
+                self._credentials.rejected(triple)
+            raise
+        self._learn_time()
+        return answer
+
+    def _learn_time(self) -> bool:
+        offset = self._server.clock_offset
+        return offset is not None and self._clock.observe(offset)
+
+    def _address(self) -> str:
+        """The address by which this host reaches its server, "" if there is none. Nothing is sent."""
+        host, port = self._server.host_and_port
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        try:
+            with socket.socket(family, socket.SOCK_DGRAM) as probe:
+                probe.connect((host.encode("ascii"), port))
+                return str(probe.getsockname()[0])
+        except (OSError, UnicodeError):
+            return ""

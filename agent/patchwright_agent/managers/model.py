@@ -1,0 +1,101 @@
+"""What a package manager says about its host, in terms that all managers share."""
+
+from typing import List, NamedTuple, Sequence, Tuple, Union
+
+DPKG_INTERRUPTED = "DPKG_INTERRUPTED"
+PACKAGES_BROKEN = "PACKAGES_BROKEN"
+LOCKED = "LOCKED"
+INDEX_MISSING = "INDEX_MISSING"
+REFRESH_FAILED = "REFRESH_FAILED"
+MANAGER_FAILED = "MANAGER_FAILED"
+SOURCES_BROKEN = "SOURCES_BROKEN"
+
+
+class ManagerError(Exception):
+    """The package manager cannot be asked at all; the message says why and what repairs it."""
+
+
+class Repository(NamedTuple):
+    """Where versions come from; "" where the repository says nothing. `site` is a host name, without port or path."""
+
+    origin: str
+    label: str
+    suite: str
+    codename: str
+    component: str
+    site: str
+    trusted: bool
+
+    def row(self) -> List[Union[str, bool]]:
+        return list(self)
+
+
+class Source(NamedTuple):
+    """An enabled repository with the date of its Release file (epoch seconds, 0 if unknown)."""
+
+    repository: Repository
+    released_at: int
+
+
+class Package(NamedTuple):
+    """A package that has files on the system. `repositories` are those that carry exactly this version."""
+
+    name: str
+    arch: str
+    version: str
+    section: str
+    priority: str
+    source: str
+    source_version: str
+    repositories: Tuple[Repository, ...]
+    installed_at: int
+
+
+class Offer(NamedTuple):
+    """A version newer than the installed one. `pin` and `phased` (percent, "" if not phased) are integers as text."""
+
+    version: str
+    section: str
+    priority: str
+    source: str
+    source_version: str
+    repositories: Tuple[Repository, ...]
+    pin: str
+    phased: str
+
+
+class Line(NamedTuple):
+    """An installed package with every newer version on offer, oldest first.
+
+    `candidate` is the newer version that the manager itself would take, "" if it would keep the installed one.
+    """
+
+    name: str
+    arch: str
+    installed_version: str
+    candidate: str
+    offers: Tuple[Offer, ...]
+
+
+class Problem(NamedTuple):
+    """What keeps this host from being patched, or its facts from being complete; `remedy` is an exact command."""
+
+    code: str
+    message: str
+    remedy: str
+    packages: Tuple[str, ...] = ()
+
+
+class ManagerFacts(NamedTuple):
+    """Everything that a manager reports."""
+
+    manager: str
+    manager_version: str
+    arch: str
+    packages: Sequence[Package]
+    lines: Sequence[Line]
+    holds: Sequence[Tuple[str, str]]
+    kernels: Sequence[str]
+    sources: Sequence[Source]
+    sources_digest: str
+    problems: Sequence[Problem]

@@ -1,0 +1,96 @@
+"""What this host is: operating system, boot, kernel, and the package manager that patches it."""
+
+import os
+from typing import Dict, NamedTuple
+
+from patchwright_agent import text
+
+OS_RELEASE_PATHS = ("/etc/os-release", "/usr/lib/os-release")
+BOOT_ID_PATH = "/proc/sys/kernel/random/boot_id"
+# Files by which container managers mark a container: its running kernel is not one of its own packages.
+CONTAINER_MARKS = ("/run/systemd/container", "/.dockerenv", "/run/.containerenv")
+
+_MANAGERS = {"debian": "apt", "ubuntu": "apt", "raspbian": "apt"}
+_MAX_SMALL_FILE_BYTES = 64 * 1024
+
+
+class UnsupportedPlatform(Exception):
+    """No supported package manager runs this host's operating system."""
+
+
+class OperatingSystem(NamedTuple):
+    """The fields of os-release that name a system; "" where it says nothing. Source: os-release(5)."""
+
+    id: str
+    version_id: str
+    codename: str
+    name: str
+    pretty_name: str
+    id_like: str
+
+
+def parse_os_release(content: str) -> OperatingSystem:
+    """Read shell-like assignments, one a line; quotes and backslashes as os-release(5) allows them."""
+    values: Dict[str, str] = {}
+    for line in content.splitlines():
+        name, assigned, value = line.strip().partition("=")
+        if assigned and not name.startswith("#"):
+            values[name] = text.field(_unquoted(value.strip()))
+    return OperatingSystem(
+        id=values.get("ID", "linux").lower(),
+        version_id=values.get("VERSION_ID", ""),
+        codename=values.get("VERSION_CODENAME", ""),
+        name=values.get("NAME", ""),
+        pretty_name=values.get("PRETTY_NAME", ""),
+        id_like=values.get("ID_LIKE", ""),
+    )
+
+
+def _unquoted(value: str) -> str:
+    if len(value) >= 2 and value[0] == value[-1] and value[0] in "\"'":
+        value = value[1:-1]
+    for character in "\\$\"'`":
+        value = value.replace("\\" + character, character)
+    return value
+
+
+def manager_for(system: OperatingSystem) -> str:
+    """The name of the package manager of `system`. Raises UnsupportedPlatform."""
+    for identifier in [system.id] + system.id_like.lower().split():
+        if identifier in _MANAGERS:
+            return _MANAGERS[identifier]
+    raise UnsupportedPlatform(
+        "%s is not supported by this version of the agent, which patches Debian, Ubuntu and their kin with apt; "
+        "nothing was changed" % (system.pretty_name or system.id)
+    )
+
+
+def operating_system() -> OperatingSystem:
+    """This host's os-release. A host without one is an unnamed Linux."""
+    for path in OS_RELEASE_PATHS:
+        content = small_file(path)
+        if content:
+            return parse_os_release(content)
+    return parse_os_release("")
+
+
+def boot_id() -> str:
+    """The identity of the running boot, the only trustworthy sign of a reboot: uptime may be the machine's."""
+    return text.field(small_file(BOOT_ID_PATH))
+
+
+def running_kernel() -> str:
+    return text.field(os.uname().release)
+
+
+def in_container() -> bool:
+    return any(os.path.exists(path) for path in CONTAINER_MARKS)
+
+
+def small_file(path: str) -> str:
+    """The first 64 KiB of a file as text, or "" if there is none to read."""
+    try:
+        with open(path, "rb") as file:
+            return file.read(_MAX_SMALL_FILE_BYTES).decode("utf-8", "replace")
+    except OSError:
+        return ""

@@ -1,0 +1,59 @@
+"""One patch run on a host at a time."""
+
+import fcntl
+import os
+import time
+from typing import Callable
+
+from patchwright_agent import platform, text
+
+WAIT_SECONDS = 60
+_POLL_SECONDS = 0.5
+_FILE_NAME = "patch-run.lock"
+
+
+class RunLocked(Exception):
+    """Another run holds the lock, or the state folder cannot be used; the message says which and what to do."""
+
+
+class RunLock:
+    """Holds the host's run lock while open. The lock ends with the process, however that ends."""
+
+    def __init__(self, state_dir: str, name: str, sleep: Callable[[float], None] = time.sleep) -> None:
+        self._path = os.path.join(state_dir, _FILE_NAME)
+        self._name = text.field(name, 100)
+        self._sleep = sleep
+
+    def __enter__(self) -> "RunLock":
+        """Waits up to a minute. Raises RunLocked."""
+        try:
+            os.makedirs(os.path.dirname(self._path), mode=0o700, exist_ok=True)
+            self._descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        except OSError as error:
+            advice = "name a writable folder in PATCHWRIGHT_STATE_DIR"
+            raise RunLocked("%s cannot be opened: %s; %s" % (self._path, error.strerror, advice))
+        try:
+            self._wait()
+        except BaseException:
+            os.close(self._descriptor)
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        os.ftruncate(self._descriptor, 0)
+        os.close(self._descriptor)
+
+    def _wait(self) -> None:
+        for _ in range(int(WAIT_SECONDS / _POLL_SECONDS) + 1):
+            try:
+                fcntl.lockf(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                self._sleep(_POLL_SECONDS)
+                continue
+            os.ftruncate(self._descriptor, 0)
+            os.pwrite(self._descriptor, ("process %d, %s" % (os.getpid(), self._name)).encode(), 0)
+            return
+        holder = text.field(platform.small_file(self._path), 200) or "unknown"
+        raise RunLocked(
+            "another patch run (%s) did not end within %d seconds; try again when it has" % (holder, WAIT_SECONDS)
+        )

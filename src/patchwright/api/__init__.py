@@ -1,0 +1,1 @@
+"""One module for each AWS resource family: translate in, call, translate out."""

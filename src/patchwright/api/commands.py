@@ -1,0 +1,152 @@
+"""Run Command: SendCommand, ListCommands, ListCommandInvocations, GetCommandInvocation. Source: operations.md 3."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from patchwright.api.command_fields import command_to, invocation_to, step_to
+from patchwright.api.context import Answer, Context, Request
+from patchwright.api.registry import registry
+from patchwright.core.commands import Command
+from patchwright.core.errors import Invalid, Kind, NotFound
+from patchwright.core.tags import TaggedType
+from patchwright.core.targets import targets_from
+from patchwright.flows.send_command import find_document, select_nodes, send_command
+from patchwright.store import commands, tags
+from patchwright.store.columns import to_micros
+from patchwright.store.commands import CommandFilter
+
+MAX_PAGE = 50
+_DOCUMENT_ARN = ":document/"
+_COMMAND_STATUSES = frozenset(
+    "Pending InProgress Success Cancelled Failed TimedOut AccessDenied DeliveryTimedOut ExecutionTimedOut Incomplete "
+    "NoInstancesInTag LimitExceeded".split()
+)
+_INVOCATION_STATUSES = frozenset(
+    "Pending InProgress Delayed Success Cancelled Failed TimedOut AccessDenied DeliveryTimedOut ExecutionTimedOut "
+    "Undeliverable InvalidPlatform Terminated".split()
+)
+
+
+@registry.serves("SendCommand")
+def send(ctx: Context, req: Request) -> Answer:
+    """Make a command; its invocations can be read before this answers."""
+    name = req["DocumentName"]
+    document = find_document(name.split(_DOCUMENT_ARN)[-1], req.get("DocumentVersion", "$DEFAULT"))
+    ctx.require(f"arn:aws:ssm:{ctx.scope.region}::document/{document.name}")
+    chosen = select_nodes(
+        ctx.tx, ctx.scope, node_ids=req.get("InstanceIds", ()), targets=targets_from(req.get("Targets", ()))
+    )
+    tagged = tags.of_many(ctx.tx, ctx.scope, TaggedType.MANAGED_INSTANCE, [n.id for n in chosen])
+    for node in chosen:
+        own = {t.key: t.value for t in tagged.get(node.id, ())}
+        ctx.require(ctx.arn(f"managed-instance/{node.id}"), own)
+    command = send_command(
+        ctx.tx, ctx.scope, document=document, request=_kept(req), chosen=chosen,
+        requested_by=ctx.principal.arn, now=ctx.now, ids=ctx.ids,
+    )
+    return {"Command": command_to(command, fresh=True)}
+
+
+def _kept(req: Request) -> dict[str, Any]:
+    """The request as it is kept: plain JSON, without what only this call needed."""
+    return {k: v for k, v in req.items() if k not in ("DocumentName", "DocumentHash", "DocumentHashType")}
+
+
+@registry.serves("ListCommands", reads=True)
+def list_commands(ctx: Context, req: Request) -> Answer:
+    """Commands of this account and region, newest first."""
+    ctx.require("*")
+    wanted = _filter_from(req, _COMMAND_STATUSES, stages=True)
+    if req.get("InstanceId") and "Pending" in (wanted.statuses or ()):
+        raise Invalid(Kind.REQUEST, "InstanceId can't be combined with the filter Status=Pending.")
+    limit = req.get("MaxResults", MAX_PAGE)
+    place = ctx.cursor(req)
+    found = commands.page(ctx.tx, ctx.scope, wanted, before=(place[0], place[1]) if place else None, limit=limit + 1)
+    page = found[:limit]
+    more = [to_micros(page[-1].requested_at), page[-1].id] if len(found) > limit else None
+    return {"Commands": [command_to(c) for c in page], "NextToken": ctx.page(req, more)}
+
+
+@registry.serves("ListCommandInvocations", reads=True)
+def list_command_invocations(ctx: Context, req: Request) -> Answer:
+    """Invocations, newest command first; an unknown command id gives an empty list, as the managed service does."""
+    ctx.require("*")
+    wanted = _filter_from(req, _INVOCATION_STATUSES, stages=False)
+    limit = req.get("MaxResults", MAX_PAGE)
+    place = ctx.cursor(req)
+    found = commands.invocation_page(
+        ctx.tx, ctx.scope, wanted, before=(place[0], place[1], place[2]) if place else None, limit=limit + 1
+    )
+    page = found[:limit]
+    details = req.get("Details", False)
+    answers = [
+        invocation_to(i, c, commands.steps(ctx.tx, c.id, i.node_id) if details else None) for i, c in page
+    ]
+    more = None
+    if len(found) > limit:
+        last, command = page[-1]
+        more = [to_micros(command.requested_at), command.id, last.node_id]
+    return {"CommandInvocations": answers, "NextToken": ctx.page(req, more)}
+
+
+@registry.serves("GetCommandInvocation", reads=True)
+def get_command_invocation(ctx: Context, req: Request) -> Answer:
+    """One step of one invocation. PluginName may be left out for a document of one step."""
+    ctx.require("*")
+    command = commands.get(ctx.tx, req["CommandId"], scope=ctx.scope)
+    invocation = commands.find_invocation(ctx.tx, command.id, req["InstanceId"])
+    if invocation is None:
+        raise NotFound(
+            Kind.INVOCATION, f"Command {command.id} has no invocation on {req['InstanceId']}.", id=command.id
+        )
+    steps = commands.steps(ctx.tx, command.id, invocation.node_id)
+    return step_to(invocation, command, _chosen(command, steps, req.get("PluginName")))
+
+
+def _chosen(command: Command, steps: list[Any], name: str | None) -> Any:
+    names = [s.name for s in steps]
+    if name is None and len(steps) == 1:
+        return steps[0]
+    if name is None:
+        raise Invalid(
+            Kind.INVOCATION,
+            f"Document {command.document_name} has more than one step: give PluginName, one of {', '.join(names)}.",
+        )
+    for step in steps:
+        if name in (step.name, step.plugin) and names.count(name) <= 1:
+            return step
+    raise Invalid(Kind.INVOCATION, f"'{name[:100]}' is not a step of the command: {', '.join(names)}.")
+
+
+def _filter_from(req: Request, statuses: frozenset[str], *, stages: bool) -> CommandFilter:
+    """CommandFilters [{key, value}] -> what the store selects by. Raises Invalid for unknown keys and values."""
+    values: dict[str, Any] = {"command_id": req.get("CommandId"), "node_id": req.get("InstanceId")}
+    for entry in req.get("Filters", ()):
+        key, value = entry["key"], entry["value"]
+        match key:
+            case "InvokedAfter":
+                values["after"] = _instant(key, value)
+            case "InvokedBefore":
+                values["before"] = _instant(key, value)
+            case "DocumentName":
+                values["document_name"] = value.split(_DOCUMENT_ARN)[-1]
+            case "Status":
+                chosen = value.replace(" ", "")
+                if chosen not in statuses:
+                    raise Invalid(Kind.FILTER, f"'{value[:100]}' is not a value of Status: {', '.join(sorted(statuses))}.")
+                values["statuses"] = (*values.get("statuses", ()), chosen)
+            case "ExecutionStage" if stages:
+                if value not in ("Executing", "Complete"):
+                    raise Invalid(Kind.FILTER, f"'{value[:100]}' is not a value of ExecutionStage: Executing, Complete.")
+                values["open"] = value == "Executing"
+            case _:
+                raise Invalid(Kind.FILTER, f"The filter key '{key}' is not valid here.")
+    return CommandFilter(**values)
+
+
+def _instant(key: str, text: str) -> datetime:
+    try:
+        parsed = datetime.fromisoformat(text)
+    except ValueError as wrong:
+        raise Invalid(Kind.FILTER, f"{key}: '{text[:40]}' is not an ISO 8601 time such as 2030-01-02T03:04:05Z.") from wrong
+    return parsed.astimezone(UTC) if parsed.tzinfo else parsed.replace(tzinfo=UTC)

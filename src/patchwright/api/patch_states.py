@@ -1,0 +1,136 @@
+"""DescribeInstancePatchStates and DescribeInstancePatches. Source: patch-baselines.md 6.2, 8; decisions.md 13."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from patchwright.api.context import Answer, Context, Request
+from patchwright.api.registry import registry
+from patchwright.core.errors import Invalid, Kind
+from patchwright.core.judgement import Judgement, PatchLine
+from patchwright.core.nodes import ManagedNode
+from patchwright.core.predefined import BY_ID, arn_of
+from patchwright.core.values import BaselineId, PatchOperation
+from patchwright.flows.judge_node import judge_node
+from patchwright.store import facts, judgements, nodes, runs
+from patchwright.store.judgements import Verdict
+from patchwright.store.runs import PatchRun
+
+DEFAULT_STATES_PAGE = 10
+DEFAULT_PATCHES_PAGE = 50
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_FILTER_KEYS = ("Classification", "KBId", "Severity", "State")
+
+
+@registry.serves("DescribeInstancePatchStates", reads=True)
+def describe_instance_patch_states(ctx: Context, req: Request) -> Answer:
+    """Counts of the nodes named, by id; a node that was never judged, or is not here, is left out."""
+    ctx.require("*")
+    after = ctx.cursor(req) or ""
+    limit = req.get("MaxResults", DEFAULT_STATES_PAGE)
+    wanted = [i for i in sorted(set(req["InstanceIds"])) if i > after]
+    here = {n.id for n in nodes.get_many(ctx.tx, ctx.scope, wanted)}
+    verdicts = [v for v in judgements.find_many(ctx.tx, sorted(here)) if v.facts_id is not None]
+    page = verdicts[:limit]
+    latest = runs.latest(ctx.tx, [v.node_id for v in page])
+    more = page[-1].node_id if len(verdicts) > limit else None
+    states = [_state_to(ctx, v, latest.get(v.node_id)) for v in page]
+    return {"InstancePatchStates": states, "NextToken": ctx.page(req, more)}
+
+
+def _state_to(ctx: Context, verdict: Verdict, run: PatchRun | None) -> dict[str, Any]:
+    """Counts and states are current; operation fields speak of the latest operation. Source: decisions.md 13."""
+    counts = verdict.counts
+    seen = facts.seen_at(ctx.tx, verdict.node_id) or verdict.judged_at
+    return {
+        "InstanceId": verdict.node_id,
+        "PatchGroup": verdict.patch_group,
+        "BaselineId": wire_baseline_id(verdict.baseline_id, ctx.scope.region),
+        "SnapshotId": run.snapshot_id if run else None,
+        "InstallOverrideList": (run.override_list or None) if run else None,
+        "OwnerInformation": "",
+        "InstalledCount": counts.installed,
+        "InstalledOtherCount": counts.installed_other,
+        "InstalledPendingRebootCount": counts.installed_pending_reboot,
+        "InstalledRejectedCount": counts.installed_rejected,
+        "MissingCount": counts.missing,
+        "FailedCount": counts.failed,
+        "UnreportedNotApplicableCount": counts.unreported_not_applicable,
+        "NotApplicableCount": counts.not_applicable,
+        "AvailableSecurityUpdateCount": counts.available_security_update,
+        "OperationStartTime": run.started_at if run else seen,
+        "OperationEndTime": (run.ended_at or run.facts_at or run.started_at) if run else seen,
+        "Operation": run.operation if run else PatchOperation.SCAN,
+        "RebootOption": run.reboot_option if run else None,
+        "CriticalNonCompliantCount": counts.critical_non_compliant,
+        "SecurityNonCompliantCount": counts.security_non_compliant,
+        "OtherNonCompliantCount": counts.other_non_compliant,
+    }
+
+
+def wire_baseline_id(baseline_id: BaselineId, region: str) -> str:
+    """Predefined baselines go by their ARN, own ones by their bare id."""
+    return arn_of(baseline_id, region) if baseline_id in BY_ID else baseline_id
+
+
+@registry.serves("DescribeInstancePatches", reads=True)
+def describe_instance_patches(ctx: Context, req: Request) -> Answer:
+    """Every patch of one node in the order of titles: judged now, from the facts that it last reported."""
+    node = nodes.get(ctx.tx, ctx.scope, req["InstanceId"])
+    ctx.require(ctx.arn(f"managed-instance/{node.id}"))
+    wanted = _filters_from(req)
+    lines = [line for line in _lines(ctx, node) if _matches(line, wanted)]
+    after = ctx.cursor(req)
+    if after is not None:
+        lines = [line for line in lines if [line.title, line.patch_id] > after]
+    limit = req.get("MaxResults", DEFAULT_PATCHES_PAGE)
+    page = lines[:limit]
+    more = [page[-1].title, page[-1].patch_id] if len(lines) > limit else None
+    return {"Patches": [_patch_to(line) for line in page], "NextToken": ctx.page(req, more)}
+
+
+def _lines(ctx: Context, node: ManagedNode) -> list[PatchLine]:
+    outcome = judge_node(ctx.tx, node, ctx.now, ctx.service.apt_delays).outcome
+    if not isinstance(outcome, Judgement):
+        return []
+    return sorted(outcome.lines, key=lambda line: (line.title, line.patch_id))
+
+
+def _patch_to(line: PatchLine) -> dict[str, Any]:
+    return {
+        "Title": line.title,
+        "KBId": line.patch_id,
+        "Classification": line.classification,
+        "Severity": line.severity,
+        "State": line.state,
+        "InstalledTime": line.installed_at or EPOCH,
+        "CVEIds": ",".join(line.cves) or None,
+    }
+
+
+def _filters_from(req: Request) -> dict[str, set[str]]:
+    """Values of one key are OR-ed, keys AND-ed; compared in any case, states in either spelling."""
+    wanted: dict[str, set[str]] = {}
+    for entry in req.get("Filters", ()):
+        key = entry.get("Key", "")
+        if key not in _FILTER_KEYS:
+            raise Invalid(Kind.FILTER, f"The filter key '{key[:128]}' is not valid: {', '.join(_FILTER_KEYS)}.")
+        values = {_folded(v) for v in entry.get("Values", ())}
+        if key in wanted:
+            values &= wanted[key]
+        wanted[key] = values
+    return wanted
+
+
+def _folded(value: str) -> str:
+    """`InstalledOther` and `INSTALLED_OTHER` are one word."""
+    return value.replace("_", "").casefold()
+
+
+def _matches(line: PatchLine, wanted: dict[str, set[str]]) -> bool:
+    values = {
+        "Classification": line.classification,
+        "KBId": line.patch_id,
+        "Severity": line.severity,
+        "State": line.state,
+    }
+    return all(_folded(values[key]) in allowed for key, allowed in wanted.items())

@@ -1,0 +1,1 @@
+"""Signed calls by model, for the command line and the console."""

@@ -1,0 +1,1 @@
+"""Pure decisions over frozen values: no SQL, no HTTP, no clock, no randomness."""

@@ -1,0 +1,1 @@
+"""Load, decide, save: one verb each, inside the caller's transaction."""

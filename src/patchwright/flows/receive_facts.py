@@ -1,0 +1,144 @@
+"""A report -> stored facts, interned, and the node due for judging."""
+
+from array import array
+from datetime import datetime
+from typing import Any
+
+from patchwright.core.errors import Invalid, Kind
+from patchwright.core.facts import HostState
+from patchwright.core.nodes import ManagedNode, operating_system_of
+from patchwright.core.patches import PackageVersion
+from patchwright.core.values import Family, OperatingSystem
+from patchwright.flows.facts_document import PARTS, Part, Report, read_state
+from patchwright.flows.judge_fleet import mark_due
+from patchwright.flows.ports import Ids
+from patchwright.store import facts, first_seen, nodes
+from patchwright.store.engine import Tx
+from patchwright.store.tables import instset, upset
+
+_DEPENDS = {"upgradable": ("installed",), "times": ("installed",)}
+"""A part that speaks of another's rows must come again when that one changed."""
+
+
+def family_of(tx: Tx, node: ManagedNode) -> Family | None:
+    """The family of the node's package manager, as its last facts said."""
+    record = facts.current(tx, node.id)
+    if record is None:
+        return None
+    state = read_state(facts.state_body(tx, record.state))
+    return {"apt": Family.APT, "dnf": Family.DNF, "yum": Family.YUM, "zypper": Family.ZYPPER}.get(state.manager)
+
+
+def needed_parts(tx: Tx, node: ManagedNode, parts: list[Part]) -> list[str]:
+    """Which parts the server does not hold for this node; [] when the report is all known."""
+    record = facts.current(tx, node.id)
+    if record is None:
+        return list(PARTS)
+    changed = {p.name for p in parts if record.parts.get(p.name) != p.digest}
+    changed |= {name for name, sources in _DEPENDS.items() if changed & set(sources)}
+    return sorted(changed)
+
+
+def accept_facts(tx: Tx, node: ManagedNode, report: Report, now: datetime, ids: Ids) -> bool:
+    """Keep a checked report. Returns whether anything changed; the node's last good facts stay until then.
+
+    Raises Invalid(REPORT) when a part is missing that the server does not hold.
+    """
+    facts.seen(tx, node.id, now)
+    record = facts.current(tx, node.id)
+    offset = round((report.collected_at - now).total_seconds())
+    if record is not None and record.report_digest == report.digest:
+        nodes.set_system(tx, node.id, node.operating_system, offset)
+        return False
+    values = _unchanged(record, report)
+    if report.state is not None and report.state_body is not None:
+        facts.intern_state(tx, report.part_digests["state"], report.state_body)
+        values["state"] = report.part_digests["state"]
+    state = report.state or read_state(facts.state_body(tx, values["state"]))
+    released = {s.repository.identity: s.released_at for s in state.sources}
+    versions: list[PackageVersion] = []
+    if report.installed is not None:
+        versions += _store_installed(tx, report, values)
+    if report.lines is not None and report.installed is not None:
+        versions += _store_lines(tx, report, report.installed, values)
+    elif report.lines is not None and record is not None:
+        mine = tuple(p.package for p in facts.installed(tx, record))
+        versions += _store_lines(tx, report, mine, values)
+    first_seen.record(tx, node.scope.account, versions, released, now)
+    facts.replace(
+        tx,
+        node.id,
+        now,
+        facts_version=report.facts_version,
+        report_digest=report.digest,
+        parts=report.part_digests,
+        **values,
+    )
+    system = _system(state, report, node)
+    nodes.set_system(tx, node.id, system, offset)
+    mark_due(tx, node.scope, node_ids=[node.id], cause="facts", now=now, ids=ids)
+    return True
+
+
+def _system(state: HostState, report: Report, node: ManagedNode) -> OperatingSystem | None:
+    return operating_system_of(state.os_id, state.os_version, report.id_like) or node.operating_system
+
+
+def _unchanged(record: facts.FactsRecord | None, report: Report) -> dict[str, Any]:
+    """The columns that carry over. A part that was neither sent nor held is an error of the caller."""
+    sent = {
+        "state": report.state,
+        "installed": report.installed,
+        "upgradable": report.lines,
+        "times": report.times,
+    }
+    absent = [
+        name
+        for name, value in sent.items()
+        if value is None and (record is None or record.parts.get(name) != report.part_digests[name])
+    ]
+    if absent:
+        raise Invalid(
+            Kind.REPORT, f"The server does not hold part {absent[0]} of this report: send it. Nothing was changed."
+        )
+    if record is None:
+        return {}
+    return {"state": record.state, "instset": record.instset, "upset": record.upset, "times": record.times}
+
+
+def _store_installed(tx: Tx, report: Report, values: dict[str, Any]) -> tuple[PackageVersion, ...]:
+    packages = report.installed or ()
+    times = report.times or ()
+    if len(times) != len(packages):
+        raise Invalid(
+            Kind.REPORT, "The parts times and installed differ in length. The node's last good facts were kept."
+        )
+    ids = facts.intern_versions(tx, packages)
+    values["instset"] = facts.intern_set(tx, instset, ids)
+    values["times"] = array("i", (t for _, t in sorted(zip(ids, times, strict=True)))).tobytes()
+    return packages
+
+
+def _store_lines(
+    tx: Tx, report: Report, installed: tuple[PackageVersion, ...], values: dict[str, Any]
+) -> list[PackageVersion]:
+    by_key = {(p.name, p.arch, p.version): p for p in installed}
+    lines = report.lines or ()
+    offers = [o for line in lines for o in line.offers]
+    mine = []
+    for line in lines:
+        package = by_key.get((line.name, line.arch, line.installed_version))
+        if package is None:
+            raise Invalid(
+                Kind.REPORT,
+                f"{line.name} is listed as upgradable but not as installed. The node's last good facts were kept.",
+            )
+        mine.append(package)
+    offer_ids = iter(facts.intern_versions(tx, offers))
+    installed_ids = facts.intern_versions(tx, mine)
+    rows = [
+        (inst, [next(offer_ids) for _ in line.offers], line.candidate)
+        for inst, line in zip(installed_ids, lines, strict=True)
+    ]
+    values["upset"] = facts.intern_set(tx, upset, facts.intern_lines(tx, rows))
+    return offers

@@ -1,0 +1,227 @@
+"""Deliver an invocation to its node, and accept what the node says of it, once. Source: agent-protocol.md 6 to 9."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import msgspec
+
+from patchwright.core.builtin_documents import RUN_PATCH_BASELINE
+from patchwright.core.commands import Command, Details, Invocation, StepResult, details_of_reply, may_move
+from patchwright.core.documents import Document, delivered_parameters
+from patchwright.core.nodes import ManagedNode
+from patchwright.flows.advance_command import settle
+from patchwright.store import commands
+from patchwright.store.engine import Tx
+
+VISIBILITY = timedelta(seconds=10)
+"""A message that is not acknowledged is offered again after this long."""
+MAX_MESSAGES = 10
+STDOUT_LIMIT, STDERR_LIMIT, OUTPUT_LIMIT, TRACE_LIMIT = 24_000, 8_000, 2_500, 2_500
+CUT = "--output truncated--"
+_STEP_DETAILS = {
+    "Success": ("Success", "Success"),
+    "Skipped": ("Success", "Success"),
+    "Failed": ("Failed", "Failed"),
+    "TimedOut": ("TimedOut", "ExecutionTimedOut"),
+    "Cancelled": ("Cancelled", "Cancelled"),
+    "SuccessAndReboot": ("InProgress", "InProgress"),
+    "InProgress": ("InProgress", "InProgress"),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Message:
+    """An invocation as it travels. `steps_with_token` need a run token added to the delivered copy."""
+
+    command: Command
+    invocation: Invocation
+    token_steps: tuple[str, ...]
+
+
+def take_messages(tx: Tx, node: ManagedNode, now: datetime) -> list[Message]:
+    """The invocations to hand to a polling node now; each stays invisible for VISIBILITY."""
+    taken = []
+    for invocation in commands.deliverable(tx, node.id, now, limit=MAX_MESSAGES):
+        command = commands.get(tx, invocation.command_id)
+        if now >= command.expires_at:
+            continue
+        values: dict[str, Any] = {"visible_at": now + VISIBILITY, "delivered_at": invocation.delivered_at or now}
+        if may_move(invocation.details, Details.IN_PROGRESS):
+            values |= {"details": Details.IN_PROGRESS, "trace": ""}
+        commands.update_invocation(tx, command.id, node.id, **values)
+        settle(tx, command.id)
+        # Only the product's own patch document gets a token: no one else's script may speak as a worker.
+        tokens = command.document_name == RUN_PATCH_BASELINE
+        names = tuple(s["name"] for s in command.content["mainSteps"]) if tokens else ()
+        taken.append(Message(command=command, invocation=invocation, token_steps=names))
+    return taken
+
+
+def has_messages(tx: Tx, node: ManagedNode, now: datetime) -> bool:
+    """Whether a poll would bring anything; reads only."""
+    return bool(commands.deliverable(tx, node.id, now, limit=1))
+
+
+def payload_of(message: Message, tokens: Mapping[str, str]) -> str:
+    """The message's payload: document and parameters in full, run tokens in the steps' environment only."""
+    command = message.command
+    document = Document(name=command.document_name, version=command.document_version, content=command.content)
+    content = dict(command.content)
+    content["mainSteps"] = [_with_token(s, tokens.get(s["name"])) for s in content["mainSteps"]]
+    request = command.request
+    payload = {
+        "CommandId": command.id,
+        "DocumentName": command.document_name,
+        "DocumentContent": content,
+        "Parameters": delivered_parameters(document, command.parameters),
+        "OutputS3BucketName": request.get("OutputS3BucketName", ""),
+        "OutputS3KeyPrefix": request.get("OutputS3KeyPrefix", ""),
+        "CloudWatchLogGroupName": "",
+        "CloudWatchOutputEnabled": "false",
+    }
+    return msgspec.json.encode(payload).decode()
+
+
+def _with_token(step: Mapping[str, Any], token: str | None) -> Mapping[str, Any]:
+    if token is None:
+        return step
+    inputs = dict(step["inputs"])
+    inputs["environment"] = {**inputs.get("environment", {}), "PATCHWRIGHT_TOKEN": token}
+    return {**step, "inputs": inputs}
+
+
+def ids_of_message(message_id: str, node: ManagedNode) -> str | None:
+    """The command id in `aws.ssm.<CommandId>.<InstanceId>`, None for a message of another node or another form."""
+    parts = message_id.split(".")
+    if len(parts) != 4 or parts[:2] != ["aws", "ssm"] or parts[3] != node.id:
+        return None
+    return parts[2]
+
+
+def acknowledge(tx: Tx, node: ManagedNode, message_id: str, now: datetime) -> None:
+    """The node has durably queued the message. An unknown one is ignored: an error would only make it send again."""
+    command_id = ids_of_message(message_id, node)
+    invocation = commands.find_invocation(tx, command_id, node.id) if command_id else None
+    if invocation is not None and invocation.acknowledged_at is None:
+        commands.update_invocation(tx, invocation.command_id, node.id, acknowledged_at=now)
+
+
+def fail_message(tx: Tx, node: ManagedNode, message_id: str, failure: str, now: datetime) -> None:
+    """The node can't use the message: the invocation has failed."""
+    _finish(tx, node, message_id, Details.FAILED, f"The node refused the message: {failure}", now)
+
+
+def _finish(tx: Tx, node: ManagedNode, message_id: str, details: Details, trace: str, now: datetime) -> None:
+    command_id = ids_of_message(message_id, node)
+    invocation = commands.find_invocation(tx, command_id, node.id) if command_id else None
+    if invocation is None or not may_move(invocation.details, details):
+        return
+    commands.update_invocation(
+        tx,
+        invocation.command_id,
+        node.id,
+        details=details,
+        ended_at=now,
+        acknowledged_at=invocation.acknowledged_at or now,
+        trace=trace[:TRACE_LIMIT],
+    )
+    settle(tx, invocation.command_id)
+    tx.wake(f"command:{invocation.command_id}")
+
+
+def accept_reply(
+    tx: Tx, node: ManagedNode, *, message_id: str, reply_id: str, reply: Mapping[str, Any], now: datetime
+) -> None:
+    """Take one reply of a node: each reply id counts once, status only moves forward, steps are merged by name.
+
+    Replies for unknown or foreign commands are dropped, as the node would only send them again.
+    Source: agent-protocol.md 9.4.
+    """
+    command_id = ids_of_message(message_id, node)
+    invocation = commands.find_invocation(tx, command_id, node.id) if command_id else None
+    if invocation is None or not commands.first_reply(tx, node.id, reply_id, now):
+        return
+    steps = _merge_steps(tx, invocation, reply.get("runtimeStatus"))
+    new = details_of_reply(_text(reply.get("documentStatus")))
+    values: dict[str, Any] = {}
+    if invocation.acknowledged_at is None and new is not None and new.terminal:
+        values["acknowledged_at"] = now
+    if invocation.started_at is None:
+        values["started_at"] = now
+    if new is not None and may_move(invocation.details, new):
+        values["details"] = new
+        if new.terminal:
+            values["ended_at"] = now
+            values["trace"] = _text(reply.get("documentTraceOutput"))[:TRACE_LIMIT]
+            _close_steps(tx, invocation, steps, new, now)
+    if values:
+        commands.update_invocation(tx, invocation.command_id, node.id, **values)
+        settle(tx, invocation.command_id)
+        tx.wake(f"command:{invocation.command_id}")
+
+
+def _merge_steps(tx: Tx, invocation: Invocation, runtime: object) -> list[StepResult]:
+    steps = commands.steps(tx, invocation.command_id, invocation.node_id)
+    if not isinstance(runtime, Mapping):
+        return steps
+    merged = []
+    for step in steps:
+        said = runtime.get(step.name)
+        if not isinstance(said, Mapping) or step.status_details in ("Success", "Failed", "ExecutionTimedOut", "Cancelled"):
+            merged.append(step)
+            continue
+        after = _step(step, said)
+        commands.save_step(tx, invocation.command_id, invocation.node_id, after)
+        merged.append(after)
+    return merged
+
+
+def _step(step: StepResult, said: Mapping[str, Any]) -> StepResult:
+    status, details = _STEP_DETAILS.get(_text(said.get("status")), ("InProgress", "InProgress"))
+    code = said.get("code")
+    return replace(
+        step,
+        status=status,
+        status_details=details,
+        response_code=code if isinstance(code, int) and -(2**31) <= code < 2**31 else -1,
+        output=_text(said.get("output"))[:OUTPUT_LIMIT],
+        standard_output=cut(_text(said.get("standardOutput")), STDOUT_LIMIT),
+        standard_error=cut(_text(said.get("standardError")), STDERR_LIMIT),
+        started_at=_instant(said.get("startDateTime")),
+        ended_at=_instant(said.get("endDateTime")),
+    )
+
+
+def _close_steps(tx: Tx, invocation: Invocation, steps: list[StepResult], final: Details, now: datetime) -> None:
+    """Steps that no reply spoke of end with the document: the node never ran them, or could not say."""
+    for step in steps:
+        if step.status_details in ("Pending", "InProgress"):
+            details = {"Success": "Success", "TimedOut": "ExecutionTimedOut"}.get(final.status, final.status)
+            commands.save_step(
+                tx,
+                invocation.command_id,
+                invocation.node_id,
+                replace(step, status=final.status, status_details=details, ended_at=step.ended_at or now),
+            )
+
+
+def cut(text: str, limit: int) -> str:
+    """The first part of an output, marked when something was cut away. Source: operations.md 3.5."""
+    return text if len(text) <= limit else text[: limit - len(CUT)] + CUT
+
+
+def _text(value: object) -> str:
+    """A node's text as both engines can keep it: PostgreSQL refuses NUL."""
+    return value.replace("\x00", "\ufffd") if isinstance(value, str) else ""
+
+
+def _instant(value: object) -> datetime | None:
+    if not isinstance(value, str):
+        return None
+    try:
+        parsed = datetime.fromisoformat(value)
+    except ValueError:
+        return None
+    return parsed.astimezone(UTC) if parsed.tzinfo else parsed.replace(tzinfo=UTC)

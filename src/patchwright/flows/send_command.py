@@ -1,0 +1,117 @@
+"""A request -> a Command with all its Invocations. The only place where a Command is born."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from patchwright.core.builtin_documents import BUILTIN
+from patchwright.core.commands import Command, Details, Invocation, StepResult, roll_up
+from patchwright.core.documents import Document, check_parameters, execution_seconds, runs_on
+from patchwright.core.errors import Duplicate, Invalid, Kind, NotFound
+from patchwright.core.nodes import ManagedNode
+from patchwright.core.targets import Target
+from patchwright.core.values import CommandId, NodeId, Scope
+from patchwright.flows.advance_command import advance_command, threshold_of
+from patchwright.flows.ports import Ids
+from patchwright.store import commands, nodes
+from patchwright.store.engine import Tx
+
+DEFAULT_TIMEOUT_SECONDS = 3_600
+MAX_CONTENT = 65_536
+"""Document and parameters together. Source: operations.md 2.1."""
+
+
+def find_document(name: str, version: str) -> Document:
+    """The document of that name and version selector. Raises NotFound(DOCUMENT)."""
+    document = BUILTIN.get(name)
+    if document is None:
+        raise NotFound(Kind.DOCUMENT, f"Document with name {name[:128]} does not exist.", id=name)
+    if version not in ("$DEFAULT", "$LATEST", "", document.version):
+        raise NotFound(Kind.DOCUMENT, f"Document {name} has no version {version[:8]}.", id=name)
+    return document
+
+
+def select_nodes(
+    tx: Tx, scope: Scope, *, node_ids: Sequence[str], targets: Sequence[Target]
+) -> list[ManagedNode]:
+    """The nodes that a request means, in order of dispatch. Raises NotFound or Duplicate (nodes), Invalid."""
+    if bool(node_ids) == bool(targets):
+        raise Invalid(Kind.REQUEST, "Exactly one of InstanceIds and Targets must be given.")
+    return _listed(tx, scope, node_ids) if node_ids else nodes.select_targets(tx, scope, targets)
+
+
+def send_command(
+    tx: Tx,
+    scope: Scope,
+    *,
+    document: Document,
+    request: Mapping[str, Any],
+    chosen: Sequence[ManagedNode],
+    requested_by: str,
+    now: datetime,
+    ids: Ids,
+) -> Command:
+    """Write the command with every invocation on the nodes chosen, in this transaction.
+
+    `request` is kept as it was given. Raises Invalid(PARAMETERS): nothing is written then.
+    """
+    parameters: Mapping[str, list[str]] = request.get("Parameters", {})
+    check_parameters(document, parameters)
+    if sum(len(v) for values in parameters.values() for v in values) > MAX_CONTENT:
+        raise Invalid(Kind.PARAMETERS, f"Document and parameters exceed {MAX_CONTENT} bytes.")
+    timeout = int(request.get("TimeoutSeconds", DEFAULT_TIMEOUT_SECONDS))
+    seconds = timeout + execution_seconds(document, parameters)
+    command = Command(
+        id=CommandId(ids.uuid()),
+        scope=scope,
+        document_name=document.name,
+        document_version=request.get("DocumentVersion", "$DEFAULT"),
+        content=document.content,
+        request={**request, "TimeoutSeconds": timeout},
+        requested_by=requested_by,
+        requested_at=now,
+        expires_at=now + timedelta(seconds=seconds),
+        status="Pending",
+        status_details="Pending",
+        target_count=len(chosen),
+    )
+    invocations = [_invocation(command, node, i, document) for i, node in enumerate(chosen)]
+    steps = [
+        (node.id, StepResult(name=s.name, ordinal=n, plugin=s.action))
+        for node in chosen
+        for n, s in enumerate(document.steps)
+    ]
+    commands.insert(tx, command, invocations, steps)
+    if chosen:
+        tx.wake("commands")
+        advance_command(tx, command.id, now)
+    else:
+        commands.save_roll_up(tx, command.id, roll_up({}, threshold=threshold_of(command)))
+    return command
+
+
+def _listed(tx: Tx, scope: Scope, node_ids: Sequence[str]) -> list[ManagedNode]:
+    if len(set(node_ids)) != len(node_ids):
+        twice = sorted({n for n in node_ids if node_ids.count(n) > 1})
+        raise Duplicate(Kind.NODE, f"Instance ids given more than once: {', '.join(twice)}")
+    found = {n.id: n for n in nodes.get_many(tx, scope, node_ids)}
+    absent = [n for n in node_ids if n not in found]
+    if absent:
+        raise NotFound(
+            Kind.NODE, f"Instances [[{', '.join(absent)}]] not in a valid state for account {scope.account}"
+        )
+    return [found[NodeId(n)] for n in node_ids]
+
+
+def _invocation(command: Command, node: ManagedNode, ordinal: int, document: Document) -> Invocation:
+    fits = node.platform_type is None or runs_on(document, node.platform_type)
+    return Invocation(
+        command_id=command.id,
+        node_id=node.id,
+        ordinal=ordinal,
+        node_name=node.label,
+        details=Details.PENDING if fits else Details.INVALID_PLATFORM,
+        requested_at=command.requested_at,
+        ended_at=None if fits else command.requested_at,
+        trace="" if fits else f"Document {document.name} has no step for {node.platform_type}.",
+    )

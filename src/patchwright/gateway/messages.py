@@ -1,0 +1,92 @@
+"""The polling channel: take messages, acknowledge, reply, refuse. Source: agent-protocol.md 6."""
+
+from datetime import UTC
+from typing import Any
+
+import msgspec
+
+from patchwright.core.errors import Invalid, Kind
+from patchwright.flows.run_invocation import (
+    Message,
+    accept_reply,
+    acknowledge,
+    fail_message,
+    has_messages,
+    payload_of,
+    take_messages,
+)
+from patchwright.gateway.context import Answer, NodeContext, Proof, Request, door
+from patchwright.gateway.credentials import own, registered
+
+MAX_REPLY = 1_000_000
+
+
+def _ready(ctx: NodeContext, request: Request) -> bool:
+    return has_messages(ctx.tx, own(ctx, request, "Destination"), ctx.now)
+
+
+@door("EC2WindowsMessageDeliveryService.GetMessages", Proof.NODE_SESSION, ready=_ready)
+def get_messages(ctx: NodeContext, request: Request, prepared: Any) -> Answer:  # noqa: ARG001
+    node = own(ctx, request, "Destination")
+    messages = take_messages(ctx.tx, node, ctx.now)
+    return {
+        "Destination": node.id,
+        "MessagesRequestId": request.get("MessagesRequestId", ""),
+        "Messages": [_rendered(ctx, m) for m in messages],
+    }
+
+
+def _rendered(ctx: NodeContext, message: Message) -> dict[str, Any]:
+    command = message.command
+    tokens = {
+        step: ctx.run_tokens.issue(ctx.node_id, command.id, step, command.expires_at) for step in message.token_steps
+    }
+    created = command.requested_at.astimezone(UTC)
+    return {
+        "MessageId": message.invocation.message_id,
+        "Destination": ctx.node_id,
+        # The topic is matched by its prefix; the region has no dot in it.
+        "Topic": f"aws.ssm.sendCommand.{command.scope.region}",
+        "CreatedDate": f"{created:%Y-%m-%dT%H:%M:%S}.{created.microsecond // 1000:03d}Z",
+        "Payload": payload_of(message, tokens),
+    }
+
+
+@door("EC2WindowsMessageDeliveryService.AcknowledgeMessage", Proof.NODE_SESSION)
+def acknowledge_message(ctx: NodeContext, request: Request, prepared: Any) -> Answer:  # noqa: ARG001
+    acknowledge(ctx.tx, registered(ctx), request["MessageId"], ctx.now)
+    return {}
+
+
+@door("EC2WindowsMessageDeliveryService.SendReply", Proof.NODE_SESSION)
+def send_reply(ctx: NodeContext, request: Request, prepared: Any) -> Answer:  # noqa: ARG001
+    payload = request["Payload"]
+    if len(payload) > MAX_REPLY:
+        raise Invalid(Kind.REQUEST, f"A reply's payload has at most {MAX_REPLY} characters.")
+    try:
+        reply = msgspec.json.decode(payload)
+    except msgspec.DecodeError as wrong:
+        raise Invalid(Kind.REQUEST, "The reply's payload is not JSON.") from wrong
+    if not isinstance(reply, dict):
+        raise Invalid(Kind.REQUEST, "The reply's payload is not a JSON object.")
+    accept_reply(
+        ctx.tx,
+        registered(ctx),
+        message_id=request["MessageId"],
+        reply_id=request["ReplyId"],
+        reply=reply,
+        now=ctx.now,
+    )
+    return {"MessageId": request["MessageId"], "ReplyId": request["ReplyId"], "ReplyStatus": "QUEUED"}
+
+
+@door("EC2WindowsMessageDeliveryService.FailMessage", Proof.NODE_SESSION)
+def fail(ctx: NodeContext, request: Request, prepared: Any) -> Answer:  # noqa: ARG001
+    fail_message(ctx.tx, registered(ctx), request["MessageId"], request.get("FailureType", "")[:200], ctx.now)
+    return {}
+
+
+@door("EC2WindowsMessageDeliveryService.DeleteMessage", Proof.NODE_SESSION)
+def delete_message(ctx: NodeContext, request: Request, prepared: Any) -> Answer:  # noqa: ARG001
+    acknowledge(ctx.tx, registered(ctx), request["MessageId"], ctx.now)
+    return {}

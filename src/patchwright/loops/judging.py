@@ -1,0 +1,52 @@
+"""Nodes due for judging: after a changed baseline, group, tag, default, new facts, or a passed approval instant."""
+
+from datetime import datetime
+
+from patchwright.core.approval import AptDelays
+from patchwright.core.nodes import ManagedNode
+from patchwright.flows.judge_node import JudgedNode, judge_node, save_if_current
+from patchwright.store import judgements, nodes
+from patchwright.store.engine import Engine, Tx
+from patchwright.store.judgements import Due
+
+BATCH = 200
+WRITE = 20
+"""Verdicts a transaction: judging is done outside it, so it is short."""
+
+
+class JudgingLoop:
+    """Judges what is due, in batches, and keeps each verdict unless its inputs moved on meanwhile."""
+
+    def __init__(self, store: Engine, apt_delays: AptDelays) -> None:
+        self._store = store
+        self._apt_delays = apt_delays
+
+    def turn(self, now: datetime) -> datetime | None:
+        """One batch. Returns `now` while there is more, else when time alone next changes something."""
+        found = self._store.read(lambda tx: judgements.due(tx, limit=BATCH))
+        by_time = [] if found else self._store.read(lambda tx: judgements.changed_by_time(tx, now, limit=BATCH))
+        items = found or [Due(node_id=n, cause="approval", caused_at=now, ticket="") for n in by_time]
+        for start in range(0, len(items), WRITE):
+            self._judge(items[start : start + WRITE])
+        if len(items) == BATCH:
+            return now
+        return self._store.read(judgements.next_change)
+
+    def _judge(self, items: list[Due]) -> None:
+        judged = self._store.read(lambda tx: [(item, self._judged(tx, item)) for item in items])
+        self._store.write(lambda tx: _keep(tx, judged))
+
+    def _judged(self, tx: Tx, item: Due) -> JudgedNode | None:
+        node: ManagedNode | None = nodes.find(tx, item.node_id)
+        if node is None or node.deregistered_at is not None:
+            return None
+        return judge_node(tx, node, item.caused_at, self._apt_delays)
+
+
+def _keep(tx: Tx, judged: list[tuple[Due, JudgedNode | None]]) -> None:
+    for item, outcome in judged:
+        if outcome is None or save_if_current(tx, outcome):
+            judgements.done(tx, item)
+        else:
+            # Facts or baseline moved on: the node stays due and comes again in the next turn.
+            tx.wake("judging")

@@ -1,0 +1,1 @@
+"""The edge: settings, clock, HTTP, and the root that puts everything together."""

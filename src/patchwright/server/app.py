@@ -1,0 +1,103 @@
+"""The composition root: settings -> store -> api, gateway -> loops -> http."""
+
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route
+
+from patchwright.loops.commands import CommandsLoop
+from patchwright.loops.driver import Driver, Loop
+from patchwright.loops.judging import JudgingLoop
+from patchwright.server import handlers
+from patchwright.server.http import Edge
+from patchwright.server.state import State
+from patchwright.server.telemetry import Telemetry
+from patchwright.server.tls import TlsFiles
+from patchwright.store.engine import StoreUnavailable
+
+
+class Application:
+    """One server process: its loops and its HTTP face."""
+
+    def __init__(self, state: State, *, strict: bool = False) -> None:
+        handlers.check(state.models)
+        self.state = state
+        self.telemetry = Telemetry(strict=strict)
+        self._edge = Edge(state, self.telemetry)
+        self.driver = Driver(
+            [
+                Loop(name="commands", turn=CommandsLoop(state.store).turn, wakes=frozenset({"commands"})),
+                Loop(name="judging", turn=JudgingLoop(state.store, state.service.apt_delays).turn, wakes=frozenset({"judging"})),
+            ],
+            state.clock.now,
+        )
+        state.store.on_wake(state.waits.wake)
+        state.store.on_wake(self.driver.wake)
+        self.asgi = Starlette(routes=self._routes(), lifespan=self._lifespan)
+
+    def _routes(self) -> list[Route]:
+        return [
+            Route("/", self._edge.post, methods=["POST"]),
+            Route("/healthz", self._healthz),
+            Route("/readyz", self._readyz),
+            Route("/metrics", self._metrics),
+            Route("/ca.pem", self._ca),
+            Route("/agent/patchwright-agent.pyz", self._agent),
+            Route("/{path:path}", _not_found, methods=["GET", "POST", "PUT", "DELETE", "PATCH", "HEAD"]),
+        ]
+
+    @contextlib.asynccontextmanager
+    async def _lifespan(self, _app: Starlette) -> AsyncIterator[None]:
+        self.state.waits.bind(asyncio.get_running_loop())
+        self.driver.start()
+        try:
+            yield
+        finally:
+            await asyncio.to_thread(self.driver.stop)
+            await asyncio.to_thread(self.state.store.close)
+
+    async def _healthz(self, _request: Request) -> Response:
+        return PlainTextResponse("ok\n")
+
+    async def _readyz(self, _request: Request) -> Response:
+        problems = {f"loop {name}": text for name, text in self.driver.failures.items()}
+        try:
+            await asyncio.to_thread(self.state.store.ping)
+        except StoreUnavailable as failure:
+            problems["store"] = str(failure)
+        return JSONResponse({"ready": not problems, "problems": problems}, status_code=503 if problems else 200)
+
+    async def _metrics(self, _request: Request) -> Response:
+        gauges = {"patchwright_parked_polls": float(self.state.waits.count)}
+        return PlainTextResponse(self.telemetry.exposition(gauges), media_type="text/plain; version=0.0.4")
+
+    async def _ca(self, request: Request) -> Response:
+        path = TlsFiles(self.state.settings.data_dir).ca
+        if self.state.settings.tls != "auto":
+            return await _not_found(request)
+        return _file(path, "application/x-pem-file")
+
+    async def _agent(self, request: Request) -> Response:
+        path = self.state.settings.agent_file
+        if path is None or not path.is_file():
+            return await _not_found(request)
+        return _file(path, "application/octet-stream")
+
+
+def _file(path: Path, media_type: str) -> Response:
+    return FileResponse(path, media_type=media_type)
+
+
+async def _not_found(request: Request) -> Response:
+    body = {"__type": "UnknownOperationException", "message": f"Nothing is served at {request.method} {request.url.path[:200]}."}
+    return Response(
+        json.dumps(body), status_code=404, media_type="application/x-amz-json-1.1",
+        headers={"x-amzn-ErrorType": "UnknownOperationException"},
+    )
+

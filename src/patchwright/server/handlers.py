@@ -1,0 +1,41 @@
+"""Imports every module that serves operations, and checks them against the models at start."""
+
+from patchwright.api import (
+    access_keys,
+    activations,
+    baselines,
+    commands,
+    explain,
+    nodes,
+    patch_groups,
+    patch_states,
+    tags,
+)
+from patchwright.api.registry import registry
+from patchwright.gateway import credentials, messages, worker
+from patchwright.gateway.context import doors
+from patchwright.wire.model import Models, Operation
+
+MODULES = (
+    access_keys,
+    activations,
+    baselines,
+    commands,
+    explain,
+    nodes,
+    patch_groups,
+    patch_states,
+    tags,
+    credentials,
+    messages,
+    worker,
+)
+
+
+def check(models: Models) -> None:
+    """Raise ValueError if a handler serves an operation that no model has."""
+    operations = {(o.service, o.name) for s in models.services.values() for o in s.operations.values()}
+    registry.check(lambda service, name: (service, name) in operations)
+    for target in doors:
+        if not isinstance(models.lookup(target), Operation):
+            raise ValueError(f"{target} has a handler but is in no model")

@@ -1,0 +1,1 @@
+"""The only room that knows SQL. Functions take a transaction and return core values."""

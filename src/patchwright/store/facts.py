@@ -1,0 +1,208 @@
+"""Facts as content-addressed records: package versions, lines and sets, and which node had which, when.
+
+Source: judging.md 4. Every record is interned as a whole; nothing is shared by name alone.
+"""
+
+import hashlib
+from array import array
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+
+import msgspec
+from sqlalchemy import Table, select
+
+from patchwright.core.facts import InstalledPackage, UpgradeLine
+from patchwright.core.patches import PackageVersion
+from patchwright.core.values import NodeId
+from patchwright.store.engine import Tx
+from patchwright.store.tables import hoststate, instset, line, node_facts, node_seen, pkgver, upset
+from patchwright.store.upsert import insert_or_ignore, upsert
+
+T = TypeVar("T")
+CHUNK = 500
+CACHED_IDS = 400_000
+CACHED_RECORDS = 60_000
+_encoder = msgspec.json.Encoder()
+_version = msgspec.json.Decoder(PackageVersion)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FactsRecord:
+    """What a node reported over one interval; `parts` are the digests of the texts that it sent."""
+
+    id: int
+    node_id: NodeId
+    valid_from: datetime
+    facts_version: int
+    report_digest: str
+    instset: int
+    upset: int
+    state: str
+    parts: dict[str, str]
+    times: bytes
+
+
+def current(tx: Tx, node_id: str) -> FactsRecord | None:
+    """The node's facts as last reported."""
+    row = (
+        tx.execute(select(node_facts).where(node_facts.c.node_id == node_id, node_facts.c.valid_to.is_(None)))
+        .mappings()
+        .first()
+    )
+    return None if row is None else _record(row)
+
+
+def as_of(tx: Tx, node_id: str, at: datetime) -> FactsRecord | None:
+    """The node's facts as they were known at `at`, so that a past judgement can be computed again."""
+    row = (
+        tx.execute(
+            select(node_facts)
+            .where(node_facts.c.node_id == node_id, node_facts.c.valid_from <= at)
+            .order_by(node_facts.c.valid_from.desc())
+            .limit(1)
+        )
+        .mappings()
+        .first()
+    )
+    return None if row is None else _record(row)
+
+
+def _record(row: Any) -> FactsRecord:
+    return FactsRecord(**{k: v for k, v in row.items() if k != "valid_to"})
+
+
+def replace(tx: Tx, node_id: NodeId, now: datetime, **values: Any) -> None:
+    """Close the node's current interval and open the next."""
+    tx.execute(
+        node_facts.update().where(node_facts.c.node_id == node_id, node_facts.c.valid_to.is_(None)).values(valid_to=now)
+    )
+    tx.execute(node_facts.insert().values(node_id=node_id, valid_from=now, valid_to=None, **values))
+
+
+def seen(tx: Tx, node_id: NodeId, now: datetime) -> None:
+    """The node said at `now` that its facts still are what the server holds."""
+    upsert(tx, node_seen, [{"node_id": node_id, "facts_at": now}], key=["node_id"])
+
+
+def seen_at(tx: Tx, node_id: str) -> datetime | None:
+    """When the node last confirmed its facts."""
+    return tx.execute(select(node_seen.c.facts_at).where(node_seen.c.node_id == node_id)).scalar_one_or_none()
+
+
+def intern_versions(tx: Tx, versions: Sequence[PackageVersion]) -> list[int]:
+    """The ids of `versions`, in their order; what is new is written."""
+    records = [_encoder.encode(v) for v in versions]
+    digests = [hashlib.blake2b(r, digest_size=16).digest() for r in records]
+    return _intern(tx, pkgver, digests, [{"digest": d, "record": r} for d, r in zip(digests, records, strict=True)])
+
+
+def intern_lines(tx: Tx, lines: Sequence[tuple[int, Sequence[int], str]]) -> list[int]:
+    """The ids of lines given as (installed id, offer ids ascending by version, candidate)."""
+    rows = []
+    for inst, offers, candidate in lines:
+        blob = array("i", offers).tobytes()
+        digest = hashlib.blake2b(b"%d|%s|" % (inst, blob) + candidate.encode(), digest_size=16).digest()
+        rows.append({"digest": digest, "inst": inst, "offers": blob, "candidate": candidate})
+    return _intern(tx, line, [r["digest"] for r in rows], rows)
+
+
+def _intern(tx: Tx, table: Table, digests: Sequence[bytes], rows: Sequence[dict[str, Any]]) -> list[int]:
+    known = tx.cache(f"ids of {table.name}", limit=CACHED_IDS)
+    ids = {d: known.get(d) for d in digests}
+    missing = {d: r for d, r in zip(digests, rows, strict=True) if ids[d] is None}
+    if missing:
+        found = _ids(tx, table, missing)
+        new = [r for d, r in missing.items() if d not in found]
+        for chunk in _chunks(new):
+            insert_or_ignore(tx, table, chunk)
+        found |= _ids(tx, table, [r["digest"] for r in new])
+        tx.after_commit(lambda: known.update(found))
+        ids |= found
+    return [i for i in (ids[d] for d in digests) if i is not None]
+
+
+def _ids(tx: Tx, table: Table, digests: Iterable[bytes]) -> dict[bytes, int]:
+    found: dict[bytes, int] = {}
+    for chunk in _chunks(list(digests)):
+        rows = tx.execute(select(table.c.digest, table.c.id).where(table.c.digest.in_(chunk)))
+        found |= {bytes(r.digest): r.id for r in rows}
+    return found
+
+
+def _chunks(values: Sequence[T]) -> Iterable[Sequence[T]]:
+    return (values[i : i + CHUNK] for i in range(0, len(values), CHUNK))
+
+
+def intern_set(tx: Tx, table: Table, ids: Sequence[int]) -> int:
+    """The id of a set of ids; the same ids are the same set."""
+    blob = array("i", sorted(ids)).tobytes()
+    digest = hashlib.sha256(blob).hexdigest()
+    statement = select(table.c.id).where(table.c.digest == digest)
+    existing = tx.execute(statement).scalar_one_or_none()
+    if existing is not None:
+        return int(existing)
+    insert_or_ignore(tx, table, [{"digest": digest, "n": len(ids), "ids": blob}])
+    return int(tx.execute(statement).scalar_one())
+
+
+def intern_state(tx: Tx, digest: str, body: str) -> None:
+    """Keep a state part's text under its digest."""
+    insert_or_ignore(tx, hoststate, [{"digest": digest, "body": body.encode()}])
+
+
+def state_body(tx: Tx, digest: str) -> str:
+    body: bytes = tx.execute(select(hoststate.c.body).where(hoststate.c.digest == digest)).scalar_one()
+    return body.decode()
+
+
+def installed_ids(tx: Tx, instset_id: int) -> list[int]:
+    """The package version ids of a set, ascending."""
+    return _unpack(tx.execute(select(instset.c.ids).where(instset.c.id == instset_id)).scalar_one())
+
+
+def _unpack(blob: bytes) -> list[int]:
+    ids = array("i")
+    ids.frombytes(blob)
+    return ids.tolist()
+
+
+def installed(tx: Tx, record: FactsRecord) -> tuple[InstalledPackage, ...]:
+    """The packages of a facts record with their times of installation, in (name, arch) order."""
+    ids = installed_ids(tx, record.instset)
+    times = _unpack(record.times)
+    versions = versions_by_id(tx, ids)
+    packages = [
+        InstalledPackage(package=versions[i], installed_at=datetime.fromtimestamp(t, UTC) if t else None)
+        for i, t in zip(ids, times, strict=True)
+    ]
+    return tuple(sorted(packages, key=lambda p: (p.package.name, p.package.arch, p.package.sort_key)))
+
+
+def upgradable(tx: Tx, record: FactsRecord) -> tuple[UpgradeLine, ...]:
+    """The upgradable lines of a facts record, in (name, arch) order."""
+    ids = _unpack(tx.execute(select(upset.c.ids).where(upset.c.id == record.upset)).scalar_one())
+    rows = []
+    for chunk in _chunks(ids):
+        rows += list(tx.execute(select(line.c.inst, line.c.offers, line.c.candidate).where(line.c.id.in_(chunk))))
+    offers = [_unpack(r.offers) for r in rows]
+    versions = versions_by_id(tx, [*(r.inst for r in rows), *(i for o in offers for i in o)])
+    lines = [
+        UpgradeLine(installed=versions[r.inst], offers=tuple(versions[i] for i in o), candidate=r.candidate)
+        for r, o in zip(rows, offers, strict=True)
+    ]
+    return tuple(sorted(lines, key=lambda x: (x.installed.name, x.installed.arch)))
+
+
+def versions_by_id(tx: Tx, ids: Sequence[int]) -> dict[int, PackageVersion]:
+    """The records of package versions; they never change, so they are kept in memory."""
+    cache = tx.cache("package versions", limit=CACHED_RECORDS)
+    found = {i: v for i in ids if (v := cache.get(i)) is not None}
+    fresh: dict[int, PackageVersion] = {}
+    for chunk in _chunks(sorted(set(ids) - found.keys())):
+        for row in tx.execute(select(pkgver.c.id, pkgver.c.record).where(pkgver.c.id.in_(chunk))):
+            fresh[row.id] = _version.decode(row.record)
+    if fresh:
+        tx.after_commit(lambda: cache.update(fresh))
+    return found | fresh

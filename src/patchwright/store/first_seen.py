@@ -1,0 +1,123 @@
+"""When each version of each repository was first seen in an account: the date that apt's own metadata lack.
+
+Source: decisions.md 15. The earliest instant wins and never moves later.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+
+from sqlalchemy import bindparam, select
+
+from patchwright.core.judgement import Catalogue, FirstSeen, FirstSeenKey, ReleaseSource
+from patchwright.core.patches import PackageVersion
+from patchwright.store.engine import Tx
+from patchwright.store.tables import first_seen, repository
+from patchwright.store.upsert import insert_or_ignore
+
+CHUNK = 400
+CACHED_KEYS = 200_000
+_Key = tuple[str, str, str, str]
+
+
+def record(
+    tx: Tx,
+    account: str,
+    versions: Iterable[PackageVersion],
+    released_at: Mapping[str, datetime | None],
+    now: datetime,
+) -> None:
+    """Note the versions that were not seen before; `released_at` dates repositories by their identity.
+
+    At the first sight of a repository its versions take its Release date, and so do versions reported later from
+    that same Release; all others take `now`.
+    """
+    known = tx.cache(f"seen by {account}", limit=CACHED_KEYS)
+    wanted = {
+        (r.identity[:512], v.name, v.arch, v.version): None for v in versions for r in v.repositories
+    }
+    new = [k for k in wanted if k not in known]
+    if not new:
+        return
+    firsts = _repositories(tx, account, {k[0] for k in new}, released_at, now)
+    rows = [_row(account, key, firsts, released_at, now) for key in new]
+    for i in range(0, len(rows), CHUNK):
+        insert_or_ignore(tx, first_seen, rows[i : i + CHUNK])
+    _move_earlier(tx, [r for r in rows if r["by_release_date"]])
+    tx.after_commit(lambda: known.update(dict.fromkeys(new)))
+
+
+def _repositories(
+    tx: Tx, account: str, identities: set[str], released_at: Mapping[str, datetime | None], now: datetime
+) -> dict[str, datetime | None]:
+    """The Release date at first sight of each repository; a new one is written with the date reported now."""
+    insert_or_ignore(
+        tx,
+        repository,
+        [
+            {
+                "account": account,
+                "identity": identity,
+                "first_release_at": _not_after(released_at.get(identity), now),
+                "first_seen_at": now,
+            }
+            for identity in sorted(identities)
+        ],
+    )
+    rows = tx.execute(
+        select(repository.c.identity, repository.c.first_release_at).where(
+            repository.c.account == account, repository.c.identity.in_(sorted(identities))
+        )
+    )
+    return {r.identity: r.first_release_at for r in rows}
+
+
+def _not_after(moment: datetime | None, now: datetime) -> datetime | None:
+    return None if moment is None else min(moment, now)
+
+
+def _row(
+    account: str,
+    key: _Key,
+    firsts: Mapping[str, datetime | None],
+    released_at: Mapping[str, datetime | None],
+    now: datetime,
+) -> dict[str, object]:
+    identity, name, arch, version = key
+    first, reported = firsts.get(identity), _not_after(released_at.get(identity), now)
+    from_first_release = first is not None and reported is not None and reported <= first
+    return {
+        "account": account,
+        "identity": identity,
+        "name": name,
+        "arch": arch,
+        "version": version,
+        "seen_at": reported if from_first_release else now,
+        "by_release_date": from_first_release,
+    }
+
+
+def _move_earlier(tx: Tx, rows: Sequence[Mapping[str, object]]) -> None:
+    """A node with an older mirror may prove that a version is older than first thought; never the other way."""
+    if not rows:
+        return
+    t = first_seen
+    key = ("account", "identity", "name", "arch", "version")
+    statement = (
+        t.update()
+        .where(*(t.c[c] == bindparam(f"k_{c}") for c in key), t.c.seen_at > bindparam("k_seen_at", type_=t.c.seen_at.type))
+        .values(seen_at=bindparam("k_seen_at", type_=t.c.seen_at.type), by_release_date=True)
+    )
+    tx.execute(statement, [{f"k_{c}": r[c] for c in (*key, "seen_at")} for r in rows])
+
+
+def catalogue(tx: Tx, account: str, names: Sequence[str]) -> Catalogue:
+    """First-seen times of all versions of the packages named."""
+    t = first_seen
+    found: dict[FirstSeenKey, FirstSeen] = {}
+    for i in range(0, len(names), CHUNK):
+        rows = tx.execute(select(t).where(t.c.account == account, t.c.name.in_(names[i : i + CHUNK])))
+        for r in rows:
+            source = ReleaseSource.REPOSITORY_FIRST_SEEN if r.by_release_date else ReleaseSource.FIRST_REPORT
+            key = FirstSeenKey(repository=r.identity, name=r.name, arch=r.arch, version=r.version)
+            found[key] = FirstSeen(at=r.seen_at, source=source)
+    return Catalogue(first_seen=found)

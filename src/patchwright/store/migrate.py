@@ -1,0 +1,70 @@
+"""Bring a database to this release's schema, forward only. Source: decisions.md 28.
+
+The common case, a schema that is already right, costs one query and does not import Alembic.
+"""
+
+import contextlib
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from sqlalchemy import Connection, inspect, text
+
+HEAD = "0001"
+KNOWN = ("0001",)
+_LOCK = 0x70617463  # "patc": the advisory lock of a migration on PostgreSQL
+
+
+class SchemaTooNew(Exception):
+    """The database was written by a later release; nothing was changed. Start that release, or restore a copy."""
+
+
+def migrate(connection: Connection, *, sqlite_file: Path | None = None) -> bool:
+    """Upgrade to HEAD if needed. Returns whether anything was done. Copies a SQLite file before it touches it."""
+    with _lock(connection):
+        current = current_revision(connection)
+        if current == HEAD:
+            return False
+        if current is not None and current not in KNOWN:
+            raise SchemaTooNew(
+                f"the database has schema {current}, this release knows up to {HEAD}; it was left as it is. "
+                "Start the release that wrote it, or restore a copy from before that release."
+            )
+        if sqlite_file is not None and current is not None:
+            copy = sqlite_file.with_name(f"{sqlite_file.name}.before-{HEAD}")
+            shutil.copyfile(sqlite_file, copy)
+            copy.chmod(0o600)
+        _upgrade(connection)
+    return True
+
+
+def current_revision(connection: Connection) -> str | None:
+    """The schema's revision, or None for an empty database."""
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    row = connection.execute(text("SELECT version_num FROM alembic_version")).first()
+    return None if row is None else str(row[0])
+
+
+def _upgrade(connection: Connection) -> None:
+    from alembic import command  # noqa: PLC0415 - 0.3 s that a normal start does not pay
+    from alembic.config import Config  # noqa: PLC0415
+
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")
+
+
+@contextlib.contextmanager
+def _lock(connection: Connection) -> Iterator[None]:
+    if connection.dialect.name != "postgresql":
+        yield
+        return
+    connection.execute(text("SELECT pg_advisory_lock(:k)"), {"k": _LOCK})
+    try:
+        yield
+        connection.commit()
+    finally:
+        connection.execute(text("SELECT pg_advisory_unlock(:k)"), {"k": _LOCK})
+        connection.commit()

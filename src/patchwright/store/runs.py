@@ -1,0 +1,79 @@
+"""Runs of the patch worker: one per (node, command, step). Their results are kept as they were."""
+
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import select
+
+from patchwright.core.values import NodeId, PatchOperation, RebootOption, Scope
+from patchwright.store.engine import Tx
+from patchwright.store.tables import patch_run
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PatchRun:
+    """One patch operation on one node, from the worker's hello to its end. `result` holds counts as they were."""
+
+    id: str
+    node_id: NodeId
+    scope: Scope
+    command_id: str | None
+    step: str
+    operation: PatchOperation
+    reboot_option: RebootOption
+    snapshot_id: str
+    started_at: datetime
+    override_list: str = ""
+    ended_at: datetime | None = None
+    facts_at: datetime | None = None
+    exit_code: int | None = None
+    message: str = ""
+    report: str = ""
+    result: dict[str, Any] | None = field(default=None)
+
+
+def insert(tx: Tx, run: PatchRun) -> None:
+    values = asdict(run)
+    scope = values.pop("scope")
+    tx.execute(patch_run.insert().values(**values, **scope))
+
+
+def find(tx: Tx, run_id: str) -> PatchRun | None:
+    return _first(tx, patch_run.c.id == run_id)
+
+
+def find_step(tx: Tx, node_id: str, command_id: str, step: str) -> PatchRun | None:
+    """The run of one step of one command on one node: a worker that starts again goes on with it."""
+    return _first(
+        tx, patch_run.c.node_id == node_id, patch_run.c.command_id == command_id, patch_run.c.step == step
+    )
+
+
+def update(tx: Tx, run_id: str, **values: Any) -> None:
+    tx.execute(patch_run.update().where(patch_run.c.id == run_id).values(**values))
+
+
+def latest(tx: Tx, node_ids: list[str]) -> dict[str, PatchRun]:
+    """The latest operation of each node that reported facts, ended or not."""
+    rows = tx.execute(
+        select(patch_run)
+        .where(patch_run.c.node_id.in_(node_ids), patch_run.c.facts_at.is_not(None))
+        .order_by(patch_run.c.node_id, patch_run.c.facts_at)
+    ).mappings()
+    return {r["node_id"]: _run(r) for r in rows}
+
+
+def _first(tx: Tx, *where: Any) -> PatchRun | None:
+    row = tx.execute(select(patch_run).where(*where)).mappings().first()
+    return None if row is None else _run(row)
+
+
+def _run(row: Any) -> PatchRun:
+    values = dict(row)
+    return PatchRun(
+        scope=Scope(account=values.pop("account"), region=values.pop("region")),
+        operation=PatchOperation(values.pop("operation")),
+        reboot_option=RebootOption(values.pop("reboot_option")),
+        **values,
+    )

@@ -1,0 +1,109 @@
+"""Fixtures that every folder of tests shares: a real store of each engine."""
+
+import os
+import shutil
+import subprocess
+import tempfile
+import time
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from patchwright.store.engine import Engine
+from patchwright.store.migrate import migrate
+from patchwright.store.postgres import PostgresEngine
+from patchwright.store.sqlite import SqliteEngine
+
+PG_BIN = sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
+
+
+@pytest.fixture(scope="session")
+def postgres_url() -> Iterator[str]:
+    """A private PostgreSQL on a unix socket, ended with the session. PATCHWRIGHT_TEST_POSTGRES names another."""
+    given = os.environ.get("PATCHWRIGHT_TEST_POSTGRES")
+    if given:
+        yield given
+        return
+    if not PG_BIN:
+        pytest.skip("PostgreSQL is not installed, so half of the store's tests can't run: apt-get install postgresql")
+    folder = Path(tempfile.mkdtemp(prefix="pw-pg-", dir="/tmp"))  # a short path: socket names are limited
+    folder.chmod(0o777)
+    bin_dir = PG_BIN[0]
+    as_user: list[str] = []
+    if os.geteuid() == 0:
+        shutil.chown(folder, "postgres")
+        as_user = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups", "--"]
+    run = [*as_user, "env", f"HOME={folder}"]
+    subprocess.run(
+        [*run, bin_dir / "initdb", "-A", "trust", "-U", "pw", "--no-sync", "-D", folder / "d"],
+        check=True, capture_output=True, cwd=folder,
+    )
+    server = subprocess.Popen(
+        [*run, bin_dir / "postgres", "-D", folder / "d", "-k", folder, "-c", "listen_addresses=", "-c", "fsync=off",
+         "-c", "max_connections=200"],
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=folder,
+    )
+    url = f"postgresql://pw@/postgres?host={folder}"
+    try:
+        for _ in range(200):
+            if subprocess.run([bin_dir / "pg_isready", "-h", folder, "-q"], check=False).returncode == 0:
+                break
+            time.sleep(0.05)
+        yield url
+    finally:
+        server.terminate()
+        server.wait(timeout=20)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A migrated empty file that tests copy: a migration costs more than most tests."""
+    path = tmp_path_factory.mktemp("template") / "empty.db"
+    engine = SqliteEngine(path)
+    with engine.connection() as connection:
+        migrate(connection)
+        connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+    engine.close()
+    return path
+
+
+@pytest.fixture(scope="session")
+def migrated_postgres(postgres_url: str) -> str:
+    """The name of a migrated empty database that tests copy as a template."""
+    import psycopg
+
+    name = f"pw_template_{uuid.uuid4().hex[:12]}"
+    with psycopg.connect(postgres_url, autocommit=True) as connection:
+        connection.execute(f'CREATE DATABASE "{name}"')
+    engine = PostgresEngine(postgres_url.replace("/postgres?", f"/{name}?"))
+    with engine.connection() as connection:
+        migrate(connection)
+    engine.close()
+    return name
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
+    """An empty migrated store, once on SQLite and once on PostgreSQL."""
+    if request.param == "sqlite":
+        path = tmp_path / "store.db"
+        shutil.copyfile(request.getfixturevalue("migrated_sqlite"), path)
+        engine: Engine = SqliteEngine(path)
+        yield engine
+        engine.close()
+        return
+    import psycopg
+
+    url = request.getfixturevalue("postgres_url")
+    template = request.getfixturevalue("migrated_postgres")
+    name = f"pw_{uuid.uuid4().hex[:12]}"
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
+    engine = PostgresEngine(url.replace("/postgres?", f"/{name}?"))
+    yield engine
+    engine.close()
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)')

@@ -1,0 +1,83 @@
+"""Which nodes a change makes due, and that the loop is told."""
+
+from datetime import timedelta
+
+import pytest
+from tests.unit.counting import CountingIds
+from tests.unit.fleet import HERE, NOW, Fleet, due
+
+from patchwright.core.values import BaselineId, OperatingSystem, Scope
+from patchwright.flows.judge_fleet import mark_due
+from patchwright.store.engine import Engine, Tx
+
+ELSEWHERE = Scope(account="000000000002", region="local-1")
+ONE, TWO = BaselineId("pb-00000000000000001"), BaselineId("pb-00000000000000002")
+
+
+def _mark(store: Engine, *, now=NOW, ids: CountingIds | None = None, **which) -> int:
+    made = ids or CountingIds()
+    return store.write(lambda tx: mark_due(tx, HERE, cause="TEST", now=now, ids=made, **which))
+
+
+def test_a_baseline_concerns_the_nodes_that_were_judged_by_it(store: Engine) -> None:
+    fleet = Fleet(store)
+    mine = [fleet.add(baseline=ONE) for _ in range(3)]
+    fleet.deregister(mine.pop(), NOW)
+    fleet.add(baseline=TWO)
+    fleet.add()
+    fleet.add(baseline=ONE, scope=ELSEWHERE)
+    assert _mark(store, baseline_id=ONE) == 2
+    assert sorted(due(store)) == mine
+
+
+def test_a_group_concerns_the_nodes_tagged_with_it_under_either_key(store: Engine) -> None:
+    fleet = Fleet(store)
+    spaced, joined, both = fleet.add(Patch_Group="web"), fleet.add(PatchGroup="web"), fleet.add(
+        PatchGroup="web", Patch_Group="web"
+    )
+    debian = fleet.add(Patch_Group="web", system=OperatingSystem.DEBIAN)
+    fleet.add(Patch_Group="Web")
+    fleet.add(patchgroup="web")
+    fleet.add(Patch_Group="web", scope=ELSEWHERE)
+    assert _mark(store, patch_group="web", operating_system=OperatingSystem.UBUNTU) == 3
+    assert sorted(due(store)) == [spaced, joined, both]
+    assert _mark(store, patch_group="web") == 4
+    assert debian in due(store)
+
+
+def test_a_default_concerns_the_nodes_of_its_system(store: Engine) -> None:
+    fleet = Fleet(store)
+    fleet.add(), fleet.add(system=None)
+    debian = fleet.add(system=OperatingSystem.DEBIAN)
+    _mark(store, operating_system=OperatingSystem.DEBIAN)
+    assert list(due(store)) == [debian]
+
+
+@pytest.mark.parametrize("count", [0, 1, 700])
+def test_nodes_can_be_named(store: Engine, count: int) -> None:
+    fleet = Fleet(store)
+    node, _ = fleet.add(), fleet.add()
+    names = [node, *(f"mi-{n:017d}" for n in range(900, 899 + count))] if count else []
+    assert _mark(store, node_ids=names) == (1 if count else 0)
+
+
+def test_a_mark_is_renewed_with_a_new_ticket_and_time(store: Engine) -> None:
+    node = Fleet(store).add()
+    ids = CountingIds()
+    _mark(store, node_ids=[node], ids=ids)
+    first = due(store)[node]
+    later = NOW + timedelta(minutes=1)
+    _mark(store, node_ids=[node], ids=ids, now=later)
+    cause, caused_at, ticket = due(store)[node]
+    assert (cause, caused_at) == ("TEST", later)
+    assert ticket != first[2]
+
+
+def test_the_loop_is_woken_when_something_is_due_and_only_then(store: Engine) -> None:
+    def wakes(tx: Tx) -> list[str]:
+        mark_due(tx, HERE, cause="TEST", now=NOW, ids=CountingIds())
+        return tx.wakes
+
+    assert store.write(wakes) == []
+    Fleet(store).add()
+    assert store.write(wakes) == ["judging"]

@@ -1,0 +1,104 @@
+"""The store's promises that hold on both engines: all or nothing, groups, wakes, snapshots."""
+
+import threading
+from concurrent.futures import wait
+
+import pytest
+from sqlalchemy import select, text
+
+from patchwright.store.engine import Engine, Tx
+from patchwright.store.tables import meta
+
+
+def _put(key: str, value: str):
+    return lambda tx: tx.execute(meta.insert().values(key=key, value=value))
+
+
+def _keys(tx: Tx) -> set[str]:
+    return set(tx.execute(select(meta.c.key)).scalars())
+
+
+def test_a_failed_work_leaves_nothing_and_its_neighbours_stay(store: Engine) -> None:
+    def fails(tx: Tx) -> None:
+        _put("lost", "x")(tx)
+        raise RuntimeError("no")
+
+    jobs = [store.submit_write(_put(f"k{i}", "v")) for i in range(20)]
+    bad = store.submit_write(fails)
+    jobs += [store.submit_write(_put(f"m{i}", "v")) for i in range(20)]
+    wait([*jobs, bad])
+    with pytest.raises(RuntimeError):
+        bad.result()
+    assert store.read(_keys) >= {f"k{i}" for i in range(20)} | {f"m{i}" for i in range(20)}
+    assert "lost" not in store.read(_keys)
+
+
+def test_a_wake_comes_after_the_commit_and_only_then(store: Engine) -> None:
+    seen: list[tuple[str, bool]] = []
+    heard = threading.Event()
+
+    def listener(channel: str) -> None:
+        if channel == "news":
+            seen.append((channel, "told" in store.read(_keys)))
+            heard.set()
+
+    store.on_wake(listener)
+
+    def fails(tx: Tx) -> None:
+        tx.wake("news")
+        raise RuntimeError("no")
+
+    with pytest.raises(RuntimeError):
+        store.write(fails)
+
+    def works(tx: Tx) -> None:
+        _put("told", "v")(tx)
+        tx.wake("news")
+
+    # PostgreSQL's listener needs a moment to connect; the wake is repeated as a loop's timer would.
+    for attempt in range(50):
+        store.write(works if attempt == 0 else lambda tx: tx.wake("news"))
+        if heard.wait(0.2):
+            break
+    assert seen
+    assert all(committed for _, committed in seen)
+
+
+def test_two_increments_at_once_are_both_counted(store: Engine) -> None:
+    store.write(_put("count", "0"))
+
+    def increment(tx: Tx) -> None:
+        row = tx.execute(select(meta.c.value).where(meta.c.key == "count")).scalar_one()
+        tx.execute(meta.update().where(meta.c.key == "count").values(value=str(int(row) + 1)))
+
+    wait([store.submit_write(increment) for _ in range(24)])
+    assert store.read(lambda tx: tx.execute(select(meta.c.value).where(meta.c.key == "count")).scalar_one()) == "24"
+
+
+def test_a_read_sees_one_snapshot(store: Engine) -> None:
+    def reads(tx: Tx) -> tuple[int, int]:
+        first = len(_keys(tx))
+        store.write(_put("later", "v"))
+        return first, len(_keys(tx))
+
+    first, second = store.read(reads)
+    assert first == second
+    assert "later" in store.read(_keys)
+
+
+def test_a_read_can_not_write(store: Engine) -> None:
+    with pytest.raises(Exception, match=r"read-only|readonly|ROLLBACK|cannot execute") if store.dialect == "postgresql" else _quiet():
+        store.read(_put("sneaky", "v"))
+    assert "sneaky" not in store.read(_keys)
+
+
+class _quiet:
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, *_: object) -> None: ...
+
+
+def test_statements_speak_to_the_engine_named(store: Engine) -> None:
+    name = store.read(lambda tx: tx.connection.dialect.name)
+    assert name == store.dialect
+    assert store.read(lambda tx: tx.execute(text("SELECT 1")).scalar_one()) == 1
