@@ -23,12 +23,13 @@ _READ_BYTES = 64 * 1024
 
 
 class ConnectionFailed(Exception):
-    """The exchange did not complete. `answered` says whether any byte of an answer had come."""
+    """The exchange did not complete. `answered`: some byte of an answer had come. `untrusted`: TLS was refused by us."""
 
-    def __init__(self, reason: str, answered: bool = False) -> None:
+    def __init__(self, reason: str, answered: bool = False, untrusted: bool = False) -> None:
         Exception.__init__(self, reason)
         self.reason = reason
         self.answered = answered
+        self.untrusted = untrusted
 
 
 class Response:
@@ -64,7 +65,8 @@ class Connection:
                 self._socket = context.wrap_socket(plain, server_hostname=name)
         except (OSError, ValueError) as error:  # 3.6 raises a refused certificate as a ValueError
             plain.close()
-            raise ConnectionFailed("no TLS with %s port %d: %s" % (host, port, reason_of(error)))
+            reason = "no TLS with %s port %d: %s" % (host, port, reason_of(error))
+            raise ConnectionFailed(reason, untrusted=isinstance(error, ValueError) or hasattr(error, "verify_code"))
 
     def close(self) -> None:
         self.reusable = False

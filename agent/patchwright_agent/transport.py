@@ -34,11 +34,15 @@ class ServerError(Exception):
 
 
 class Unreachable(Exception):
-    """No usable answer came. `reason` says why; whether the server acted on the request is not known."""
+    """No usable answer came. `reason` says why; whether the server acted on the request is not known.
 
-    def __init__(self, reason: str) -> None:
+    `untrusted`: the server's certificate was refused, and nothing was sent.
+    """
+
+    def __init__(self, reason: str, untrusted: bool = False) -> None:
         Exception.__init__(self, reason)
         self.reason = reason
+        self.untrusted = untrusted
 
 
 class BadAddress(ValueError):
@@ -153,7 +157,7 @@ class Server:
             connection = Connection(address.host, address.port, self._context, deadline)
             return self._exchange_on(connection, request, deadline)
         except ConnectionFailed as failure:
-            raise Unreachable(text.field(failure.reason))
+            raise Unreachable(text.field(failure.reason), failure.untrusted)
 
     def _exchange_on(self, connection: Connection, request: bytes, deadline: float) -> Response:
         response = connection.exchange(request, deadline)

@@ -148,7 +148,7 @@ class CommandRun:
 
     def _run_step(self, index: int, step: Step) -> "Optional[Dict[str, Any]]":
         folder = steps.StepFolder(self._dir, index)
-        self._record(STARTED, step=index, at=self._context.clock.now())
+        self._record(STARTED, step=index)
         started_at = self.state.starts[index].first_at
         try:
             storage.prepare_dir(self._dir)

@@ -1,16 +1,16 @@
 """What is known of one command, as a fold over its journal records. Pure.
 
-Records, in the order in which they are written ("id" is the command's id in each):
+Records, in the order in which they are written (each has "id", the command's, and "at", epoch seconds):
 
-    received      message_id, name, payload (the order as delivered), at     before anything else is done with it
+    received      message_id, name, payload (the order as delivered)         before anything else is done with it
     acked                                                                    the server knows that it is here
     cancelled                                                                steps that have not begun won't
-    started       step, at                                                   before the step's process is started
+    started       step                                                       before the step's process is started
     done          step, name, reply_id, result                               the step's result; it won't run again
     rebooting     step, boot_id                                              exit 194: that step runs again after a boot
     final         reply_id, payload                                          the one final reply
     sent          reply_id                                                   the server has taken that reply
-    closed        at                                                         (compaction) only that the id was seen
+    closed                                                                   (compaction) only that the id was seen
 """
 
 TYPE_CHECKING = False
@@ -51,6 +51,7 @@ class CommandState:
         "cancelled",
         "final",
         "id",
+        "last_at",
         "message_id",
         "name",
         "payload",
@@ -66,6 +67,7 @@ class CommandState:
         self.name = name
         self.payload = payload
         self.received_at = received_at
+        self.last_at = received_at
         self.acked = False
         self.cancelled = False
         self.starts: "Dict[int, StepStart]" = {}
@@ -81,12 +83,13 @@ class CommandState:
     def apply(self, record: "Dict[str, Any]") -> None:
         """Take in one record. Raises KeyError, TypeError, ValueError for one that doesn't have its members."""
         kind = record["t"]
+        self.last_at = float(record["at"])
         if kind == ACKED:
             self.acked = True
         elif kind == CANCELLED:
             self.cancelled = True
         elif kind == STARTED:
-            start = self.starts.setdefault(int(record["step"]), StepStart(float(record["at"])))
+            start = self.starts.setdefault(int(record["step"]), StepStart(self.last_at))
             start.runs += 1
             start.reboot_boot_id = ""
         elif kind == REBOOTING:

@@ -59,7 +59,7 @@ class Journal:
 
     def append(self, kind: str, command_id: str, **members: "Any") -> None:
         """Make one record durable, then take it in. Raises JournalError."""
-        record = dict(members, t=kind, id=command_id)
+        record = dict(members, t=kind, id=command_id, at=self._clock.now())
         line = encode(record)
         with self._lock:
             if self._broken:
@@ -135,9 +135,9 @@ class Journal:
             os.ftruncate(self._descriptor, torn_at)
             os.fsync(self._descriptor)
             good_end = torn_at
-        for command_id in [state.id for state in self.commands.values() if state.is_finished]:
-            del self.commands[command_id]
-            self._closed[command_id] = self._clock.now()
+        for state in [state for state in self.commands.values() if state.is_finished]:
+            del self.commands[state.id]
+            self._closed[state.id] = state.last_at
         return good_end, damaged
 
     def _records(self) -> "Iterator[Tuple[int, Optional[Dict[str, Any]]]]":
@@ -152,19 +152,19 @@ class Journal:
                 yield end, decode(line)
 
     def _take_in(self, record: "Dict[str, Any]") -> None:
-        command_id = record["id"]
+        command_id, at = record["id"], record["at"]
         try:
             if record["t"] == CLOSED:
-                self._closed[command_id] = float(record["at"])
+                self._closed[command_id] = at
             elif record["t"] == RECEIVED:
                 self.commands[command_id] = command_state.received(record)
             elif command_id in self.commands:
                 self.commands[command_id].apply(record)
             else:  # its first record is lost, or it is a kept final of a closed command
-                self._closed.setdefault(command_id, self._clock.now())
+                self._closed.setdefault(command_id, at)
         except (KeyError, TypeError, ValueError):  # of another version: seen, but not to be continued
             self.commands.pop(command_id, None)
-            self._closed.setdefault(command_id, self._clock.now())
+            self._closed.setdefault(command_id, at)
 
     def _set_damaged_aside(self, damaged: int) -> None:
         aside = "%s.damaged-%d" % (self._path, int(self._clock.now()))
@@ -211,7 +211,9 @@ def decode(line: bytes) -> "Optional[Dict[str, Any]]":
         record = json.loads(text.decode("ascii"))
     except (ValueError, RecursionError):
         return None
-    return record if isinstance(record, dict) and isinstance(record.get("id"), str) and "t" in record else None
+    if not isinstance(record, dict) or not isinstance(record.get("id"), str) or "t" not in record:
+        return None
+    return record if isinstance(record.get("at"), (int, float)) else None
 
 
 def _checksum(text: bytes) -> bytes:

@@ -240,7 +240,7 @@ class Daemon:
         """Record the order before anything else; then say so, acknowledge, run it."""
         name = messages.document_name(message.payload)
         members = {"message_id": message.message_id, "name": name, "payload": message.payload}
-        self._journal.append(RECEIVED, message.command_id, at=self._context.clock.now(), **members)
+        self._journal.append(RECEIVED, message.command_id, **members)
         state = self._journal.commands[message.command_id]
         try:
             command_run.read_order(message.payload, self._context.scan_only)

@@ -101,6 +101,8 @@ def _call_patiently(server: Server, request: "Dict[str, Any]") -> "Dict[str, Any
                 break
         except Unreachable as error:
             problem = error.reason
+            if error.untrusted:
+                break
         if attempt < ATTEMPTS - 1:
             log.say("%s; trying again" % problem)
             time.sleep(2**attempt * (1 + 0.5 * backoff.fraction()))

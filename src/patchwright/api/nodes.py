@@ -1,5 +1,7 @@
 """Managed nodes: DescribeInstanceInformation, DeregisterManagedInstance. Source: operations.md 7.3."""
 
+from collections.abc import Callable
+
 from patchwright.api.context import Answer, Context, Request
 from patchwright.api.node_fields import LOST, ONLINE, node_to
 from patchwright.api.registry import registry
@@ -37,14 +39,14 @@ def deregister_managed_instance(ctx: Context, req: Request) -> Answer:
     return {}
 
 
-_PLAIN = {
-    "ActivationIds": "activation_ids",
-    "AgentVersion": "agent_versions",
-    "IamRole": "iam_roles",
-    "InstanceIds": "ids",
-    "PlatformType": "platform_types",
-    "PlatformTypes": "platform_types",
-    "SourceIds": "ids",
+_PLAIN: dict[str, Callable[[tuple[str, ...]], NodeFilter]] = {
+    "ActivationIds": lambda v: NodeFilter(activation_ids=v),
+    "AgentVersion": lambda v: NodeFilter(agent_versions=v),
+    "IamRole": lambda v: NodeFilter(iam_roles=v),
+    "InstanceIds": lambda v: NodeFilter(ids=v),
+    "PlatformType": lambda v: NodeFilter(platform_types=v),
+    "PlatformTypes": lambda v: NodeFilter(platform_types=v),
+    "SourceIds": lambda v: NodeFilter(ids=v),
 }
 _RESOURCE_TYPES = ("EC2Instance", "ManagedInstance")
 _SOURCE_TYPE = "AWS::SSM::ManagedInstance"
@@ -66,7 +68,7 @@ def _filters_from(req: Request) -> tuple[NodeFilter, ...]:
 
 def _filter(key: str, values: tuple[str, ...]) -> NodeFilter:
     if key in _PLAIN:
-        return NodeFilter(**{_PLAIN[key]: values})
+        return _PLAIN[key](values)
     if key == "PingStatus":
         _known(key, values, (ONLINE, LOST, "Inactive"))
         return NodeFilter(online=frozenset({value == ONLINE for value in values if value != "Inactive"}))

@@ -140,11 +140,11 @@ def invocations(tx: Tx, command_id: str) -> list[Invocation]:
 def count_by_details(tx: Tx, command_id: str) -> dict[Details, int]:
     """How many invocations of a command are in which state."""
     rows = tx.execute(
-        select(invocation.c.status_details, func.count())
+        select(invocation.c.status_details, func.count().label("n"))
         .where(invocation.c.command_id == command_id)
         .group_by(invocation.c.status_details)
     )
-    return {Details(details): n for details, n in rows}
+    return {Details(row.status_details): row.n for row in rows}
 
 
 def has_waiting(tx: Tx, command_id: str) -> bool:

@@ -100,7 +100,7 @@ def intern_versions(tx: Tx, versions: Sequence[PackageVersion]) -> list[int]:
 
 def intern_lines(tx: Tx, lines: Sequence[tuple[int, Sequence[int], str]]) -> list[int]:
     """The ids of lines given as (installed id, offer ids ascending by version, candidate)."""
-    rows = []
+    rows: list[dict[str, Any]] = []
     for inst, offers, candidate in lines:
         blob = array("i", offers).tobytes()
         digest = hashlib.blake2b(b"%d|%s|" % (inst, blob) + candidate.encode(), digest_size=16).digest()

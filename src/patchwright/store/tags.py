@@ -73,8 +73,6 @@ def node_ids_with(tx: Tx, scope: Scope, key: str, values: Collection[str] | None
         .where(
             _typed(scope, TaggedType.MANAGED_INSTANCE),
             table.c.key == key,
-            node.c.account == scope.account,
-            node.c.region == scope.region,
             node.c.deregistered_at.is_(None),
         )
     )

@@ -7,7 +7,7 @@ from patchwright.core.facts import HostState, InstalledPackage, NodeFacts, Upgra
 from patchwright.core.judge import judge
 from patchwright.core.judgement import Catalogue, FirstSeen, FirstSeenKey, History, Judgement, PatchLine, ReleaseSource
 from patchwright.core.patches import Notice, PackageVersion, Repository, WindowsUpdate
-from patchwright.core.values import FAMILY_OF, BaselineId, ComplianceLevel, Family, OperatingSystem, Slot
+from patchwright.core.values import FAMILY_OF, BaselineId, Family, OperatingSystem, Slot
 
 TODAY = datetime(2025, 11, 20, 9, 30, tzinfo=UTC)
 BASELINE_ID = BaselineId("pb-0123456789abcdef0")
@@ -42,11 +42,11 @@ def deb(name: str, version: str, *repositories: Repository, arch: str = "amd64",
     )
 
 
-def kb(number: str, *, arch: str = "", **update):
+def kb(number: str, **update):
     return PackageVersion(
         family=Family.WINDOWS,
         name=number,
-        arch=arch,
+        arch="",
         version="",
         update=WindowsUpdate(title=f"Update {number}", **update),
     )
@@ -152,6 +152,3 @@ def the_line(judgement: Judgement, name: str) -> PatchLine:
     """The one line of package `name`."""
     (line,) = [line for line in judgement.lines if line.slot.name == name]
     return line
-
-
-UNSPECIFIED = ComplianceLevel.UNSPECIFIED

@@ -176,6 +176,13 @@ def test_the_notice_of_the_deciding_rule_supplies_classification_and_severity():
     assert (approval.classification, approval.severity) == ("Security", "Critical")
 
 
+def test_the_next_change_is_the_first_of_several():
+    version = rpm("a", "1-1", notice(updated="2025-11-19"))
+    approval = approval_of(version, baseline(AL2, rule(days=9), rule(days=3), rule(days=5)), "", NONE, TODAY)
+    assert approval.next_change_at == at("2025-11-22")
+    assert [hit.rule for hit in approval.pending] == [2, 3, 1]
+
+
 def test_rejection_ends_everything():
     version = rpm("a", "1-1", notice("ALAS-7", updated="2025-11-19"))
     approval = approval_of(version, baseline(AL2, rule(), rejected_patches=("alas-7",)), "", NONE, TODAY)

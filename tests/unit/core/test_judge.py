@@ -104,6 +104,11 @@ def test_block_with_a_newer_version_that_is_not_rejected_is_missing():
     assert the_line(judged(node(AL2, OLD), rules), "curl").state is PatchState.INSTALLED_REJECTED
 
 
+def test_block_concerns_only_what_is_rejected():
+    rules = blocking(AL2, rejected_patches=("vim",))
+    assert the_line(judged(node(AL2, OLD), rules), "curl").state is PatchState.INSTALLED_OTHER
+
+
 class TestFailed:
     facts = node(AL2, OLD, offers=(_offer("7.2-1"),))
     history = History(failed=frozenset({(SLOT, "7.2-1")}), failed_reasons={(SLOT, "7.2-1"): "no space"})

@@ -1,7 +1,8 @@
-"""Plan, outcome, reboot, overrides, snapshots: the pure side of a run. Source: spec/patch-baselines.md 1.7, 2.4, 5, 6."""
+"""Plan, outcome, reboot, overrides, snapshots. Source: spec/patch-baselines.md 1.7, 2.4, 5, 6."""
 
 from dataclasses import replace
 from datetime import date, timedelta
+from typing import ClassVar
 
 import pytest
 from tests.unit.core.builders import TODAY, baseline, blocking, deb, judged, kb, node, notice, rpm, rule
@@ -10,7 +11,7 @@ from patchwright.core.baselines import FilterKey, RejectedAction
 from patchwright.core.errors import Invalid
 from patchwright.core.exit_codes import ExitCode
 from patchwright.core.judgement import History
-from patchwright.core.outcome import exit_code_of
+from patchwright.core.outcome import after_install, exit_code_of
 from patchwright.core.overrides import (
     allows,
     baseline_override,
@@ -79,6 +80,25 @@ class TestPlan:
         made = _plan(closure, holds=holds)
         assert [drop.code for drop in made.dropped] == [code]
         assert made.items == ()
+
+
+class TestOutcome:
+    made = _plan(Closure(incoming=(NEEDED,)))
+
+    def test_the_package_database_decides_whatever_the_manager_said(self):
+        done = after_install(self.made, node(AL2, NEW, NEEDED), {CURL: "it said that it failed"}, reboots=False)
+        assert (done.exit_code, done.failed) == (ExitCode.SUCCESS, frozenset())
+        undone = after_install(self.made, node(AL2, OLD, NEEDED), {CURL: "no space"}, reboots=False)
+        assert (undone.exit_code, undone.failed) == (ExitCode.FAILURE, {(CURL, "7.2-1")})
+        assert [item.slot for item in undone.installed] == [LIBCURL]
+
+    def test_a_dependency_that_was_not_needed_after_all_is_no_failed_patch(self):
+        assert after_install(self.made, node(AL2, NEW), {}, reboots=False).exit_code is ExitCode.SUCCESS
+
+    def test_what_the_next_install_does_not_fail_is_forgotten(self):
+        earlier = History(failed=frozenset({(LIBCURL, "7.9-1")}), failed_reasons={(LIBCURL, "7.9-1"): "old"})
+        done = after_install(self.made, node(AL2, NEW), {}, reboots=False).remembered(earlier)
+        assert (done.failed, done.failed_reasons) == (frozenset(), {})
 
 
 @pytest.mark.parametrize(
@@ -187,7 +207,7 @@ class TestInstallOverrideList:
 
 
 class TestBaselineOverride:
-    entry = {
+    entry: ClassVar = {
         "BaselineId": "pb-00000000000000009",
         "Name": "ours",
         "OperatingSystem": "UBUNTU",

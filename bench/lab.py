@@ -1,0 +1,107 @@
+"""A real server process on loopback in a folder of its own, and an agent of the zipapp."""
+
+import configparser
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import botocore.session
+from botocore.config import Config
+
+ROOT = Path(__file__).resolve().parent.parent
+AGENT = ROOT / "dist" / "patchwright-agent.pyz"
+SYSTEM_PYTHON = Path("/usr/bin/python3")
+
+
+class Lab:
+    """Started processes end with the `with` block."""
+
+    def __init__(self) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="pw-bench-"))
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = probe.getsockname()[1]
+        self.url = f"http://127.0.0.1:{self.port}"
+        self._running: list[subprocess.Popen[bytes]] = []
+
+    def __enter__(self) -> "Lab":
+        return self
+
+    def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
+        for process in self._running:
+            if process.poll() is None:
+                process.kill()
+                process.wait()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def start(self) -> subprocess.Popen[bytes]:
+        """A server on the lab's folder and port."""
+        program = Path(sys.executable).with_name("patchwright")
+        process = subprocess.Popen(
+            [program, "serve", "--data-dir", self.folder / "data", "--listen", f"127.0.0.1:{self.port}"],
+            stdout=subprocess.DEVNULL, stderr=(self.folder / "server.log").open("ab"),
+        )
+        self._running.append(process)
+        return process
+
+    def wait(self) -> None:
+        """Until the server answers."""
+        for _ in range(2_000):
+            try:
+                with urllib.request.urlopen(f"{self.url}/healthz", timeout=1):
+                    return
+            except OSError:
+                time.sleep(0.005)
+        raise TimeoutError("the server did not start; its log is in " + str(self.folder))
+
+    def stop(self, process: subprocess.Popen[bytes]) -> None:
+        process.terminate()
+        process.wait(timeout=30)
+
+    def credentials(self) -> tuple[str, str]:
+        parser = configparser.ConfigParser()
+        parser.read(self.folder / "data" / "aws" / "credentials")
+        section = parser["default"]
+        return section["aws_access_key_id"], section["aws_secret_access_key"]
+
+    def client(self, service: str = "ssm") -> Any:
+        session = botocore.session.Session()
+        key, secret = self.credentials()
+        session.set_credentials(key, secret)
+        return session.create_client(
+            service, region_name="local-1", endpoint_url=self.url, config=Config(retries={"max_attempts": 0})
+        )
+
+    def enrolled_agent(self) -> subprocess.Popen[bytes]:
+        """Register the zipapp and start it by the system's own Python."""
+        made = self.client().create_activation(IamRole="bench")
+        python = str(SYSTEM_PYTHON if SYSTEM_PYTHON.exists() else sys.executable)
+        state = self.folder / "agent"
+        environment = {**os.environ, "PATCHWRIGHT_ACTIVATION_CODE": made["ActivationCode"]}
+        subprocess.run(
+            [python, AGENT, "register", "--server", self.url, "--activation-id", made["ActivationId"],
+             "--state-dir", state],
+            env=environment, check=True, stdout=subprocess.DEVNULL,
+        )
+        process = subprocess.Popen(
+            [python, AGENT, "run", "--scan-only", "--state-dir", state],
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )
+        self._running.append(process)
+        return process
+
+    def parked_polls(self) -> int:
+        """How many long polls the server holds."""
+        with urllib.request.urlopen(f"{self.url}/metrics", timeout=5) as answer:
+            for line in answer.read().decode().splitlines():
+                if line.startswith("patchwright_parked_polls "):
+                    return int(float(line.split()[1]))
+        return 0
