@@ -23,7 +23,7 @@ _READ_BYTES = 64 * 1024
 
 
 class ConnectionFailed(Exception):
-    """The exchange did not complete. `answered`: some byte of an answer had come. `untrusted`: TLS was refused by us."""
+    """The exchange did not complete. `answered`: a byte of an answer had come. `untrusted`: TLS was refused by us."""
 
     def __init__(self, reason: str, answered: bool = False, untrusted: bool = False) -> None:
         Exception.__init__(self, reason)

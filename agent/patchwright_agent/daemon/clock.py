@@ -32,7 +32,7 @@ class Clock:
             direction = "behind" if offset > 0 else "ahead of"
             log.say(
                 "this host's clock is %d s %s the server's; requests are signed with the server's time. "
-                "Set the clock right (for example with chrony)" % (abs(offset), direction)
+                "Set the clock right (for example with chrony)" % (round(abs(offset)), direction)
             )
         else:
             log.say("this host's clock agrees with the server's again")

@@ -10,7 +10,7 @@ from patchwright_agent.daemon.steps import Abandoned
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Dict, List, Optional
+    from typing import Callable, Dict, List, Optional
 
     from patchwright_agent.daemon.command_state import CommandState
 
@@ -32,6 +32,7 @@ class CommandPool:
         self.changed = threading.Event()
         self.finished = 0
         self.failure: "Optional[BaseException]" = None
+        self.on_attention: "Optional[Callable[[], None]]" = None  # a failure, or a command that waits for a reboot
 
     @property
     def has_room(self) -> bool:
@@ -118,6 +119,8 @@ class CommandPool:
                 self._parked[run.state.id] = run
         self._start_next()
         self.changed.set()
+        if self.on_attention is not None and (is_parked or self.failure is not None):
+            self.on_attention()
 
     def _run(self, run: CommandRun) -> bool:
         try:

@@ -31,11 +31,16 @@ RETRY_BASE_SECONDS, RETRY_CAP_SECONDS = 1.0, 120.0
 QUICK_ANSWER_SECONDS = 1.0  # a poll answered sooner is followed by a pause, lest the two of us spin
 QUICK_PAUSE_SECONDS = 2.0
 FULL_PAUSE_SECONDS = 5.0
+REBOOT_CHECK_SECONDS = 0.5
 SHUTDOWN_SECONDS = 8.0
 
 
 class _Interrupted(Exception):
     """A signal came while nothing was being done but waiting."""
+
+
+def _signal_self() -> None:
+    os.kill(os.getpid(), signal.SIGUSR1)
 
 
 class Daemon:
@@ -63,6 +68,8 @@ class Daemon:
         """The exit code: 0 after a clean end, 1 when the work had to stop. Raises JournalError."""
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._on_signal)
+        signal.signal(signal.SIGUSR1, self._on_attention)
+        self.pool.on_attention = _signal_self
         self.resume()
         try:
             while not self._stopping and self.pool.failure is None and not self._once_is_over():
@@ -76,8 +83,12 @@ class Daemon:
         return 0
 
     def _on_signal(self, number: int, frame: "Optional[FrameType]") -> None:
-        del number, frame
         self._stopping = True
+        self._on_attention(number, frame)
+
+    def _on_attention(self, number: int, frame: "Optional[FrameType]") -> None:
+        """Break off a poll or a pause, so that the loop looks around."""
+        del number, frame
         if self._is_waiting:
             self._is_waiting = False
             raise _Interrupted()
@@ -112,6 +123,8 @@ class Daemon:
             if self._once and self.pool.is_busy:
                 self._wait_for_command()
                 return 0.0
+            if self._reboot.is_near(time.monotonic()):
+                return REBOOT_CHECK_SECONDS
             pause = self._poll()
         except _Interrupted:
             return 0.0

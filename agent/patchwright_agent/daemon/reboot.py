@@ -12,6 +12,7 @@ DEFAULT_COMMAND = "/sbin/shutdown -r +1"
 DELAY_SECONDS = 2.0  # the replies of the step go out first
 RESTARTED_DELAY_SECONDS = 90.0  # the agent was restarted in the same boot: a reboot may be scheduled already
 RETRY_SECONDS = 600.0
+NEAR_SECONDS = 5.0
 MAX_ATTEMPTS = 3
 MAX_WAIT_FOR_OTHERS_SECONDS = 300.0
 COMMAND_TIMEOUT_SECONDS = 60
@@ -40,6 +41,10 @@ class Reboot:
 
     def forget(self) -> None:
         self._due_at, self._attempts = None, 0
+
+    def is_near(self, now: float) -> bool:
+        """Whether it is too close for a poll: it would hold up the one or be cut by the other."""
+        return self._due_at is not None and 0 < self._due_at - now <= NEAR_SECONDS
 
     def is_due(self, now: float, others_run: bool) -> bool:
         """Other commands may finish first, for five minutes."""

@@ -95,12 +95,16 @@ class StepFolder:
 def run_script(
     lines: "List[str]", folder: StepFolder, environment: "Dict[str, str]", cwd: str, timeout: float, control: Control
 ) -> Outcome:
-    """Write the script and run it by `sh -c <its path>`. Raises Abandoned, OSError when it can't be started."""
+    """Write the script and run it by `sh -c <its path>`. Raises Abandoned, OSError when it can't be started.
+
+    With `exec`, since not every sh does it by itself: so the step's process is the script and not a shell in between,
+    and signals to it, and its death by one, are its own.
+    """
     with _starting:
         descriptor = os.open(folder.script, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o700)
         with os.fdopen(descriptor, "w", encoding="utf-8", errors="surrogateescape") as file:
             file.write("\n".join(lines) + "\n")
-        process = _start(["sh", "-c", shlex.quote(folder.script)], folder, environment, cwd)
+        process = _start(["sh", "-c", "exec " + shlex.quote(folder.script)], folder, environment, cwd)
     return _attend(process, folder, timeout, control)
 
 
@@ -151,7 +155,8 @@ def _attend(process: "subprocess.Popen[bytes]", folder: StepFolder, timeout: flo
         if not status and (control.is_cancelled or time.monotonic() >= deadline):
             status = outcomes.CANCELLED if control.is_cancelled else outcomes.TIMED_OUT
             was_let_finish = not _kill(process, folder)
-        control.wait(_CHECK_SECONDS)
+        remaining = deadline - time.monotonic()
+        control.wait(min(_CHECK_SECONDS, max(remaining, 0.0)) if not status else _CHECK_SECONDS)
         _trim(folder)
     if status and not was_let_finish:
         _kill_group(process, signal.SIGKILL)  # what was frozen too late to be killed with the rest

@@ -1,5 +1,6 @@
 """Commands and invocations as AWS shows them. Source: operations.md 3.4, 3.5."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -62,11 +63,18 @@ def invocation_to(invocation: Invocation, command: Command, steps: list[StepResu
         "TraceOutput": invocation.trace,
         "StandardOutputUrl": "",
         "StandardErrorUrl": "",
-        "CommandPlugins": [_plugin_to(s, command) for s in steps or ()],
+        "CommandPlugins": [_plugin_to(_ended_with(s, invocation), command) for s in steps or ()],
         "ServiceRole": request.get("ServiceRoleArn", ""),
         "NotificationConfig": request.get("NotificationConfig"),
         "CloudWatchOutputConfig": request.get("CloudWatchOutputConfig"),
     }
+
+
+def _ended_with(step: StepResult, invocation: Invocation) -> StepResult:
+    """A step that nobody spoke of is over when its invocation is: whoever waits for it must not wait for ever."""
+    if not invocation.details.terminal or step.status not in ("Pending", "InProgress"):
+        return step
+    return replace(step, status=invocation.details.status, status_details=str(invocation.details))
 
 
 def _plugin_to(step: StepResult, command: Command) -> dict[str, Any]:
@@ -88,6 +96,7 @@ def _plugin_to(step: StepResult, command: Command) -> dict[str, Any]:
 
 def step_to(invocation: Invocation, command: Command, step: StepResult) -> dict[str, Any]:
     """The answer of GetCommandInvocation: one invocation with one of its steps."""
+    step = _ended_with(step, invocation)
     one_step = len(command.content["mainSteps"]) == 1
     status, details = (
         (invocation.details.status, str(invocation.details)) if one_step else (step.status, step.status_details)

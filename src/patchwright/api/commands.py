@@ -1,5 +1,6 @@
 """Run Command: SendCommand, ListCommands, ListCommandInvocations, GetCommandInvocation. Source: operations.md 3."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -17,13 +18,18 @@ from patchwright.store.commands import CommandFilter
 
 MAX_PAGE = 50
 _DOCUMENT_ARN = ":document/"
+_STAGES = ("Executing", "Complete")
 _COMMAND_STATUSES = frozenset(
-    "Pending InProgress Success Cancelled Failed TimedOut AccessDenied DeliveryTimedOut ExecutionTimedOut Incomplete "
-    "NoInstancesInTag LimitExceeded".split()
+    {
+        "Pending", "InProgress", "Success", "Cancelled", "Failed", "TimedOut", "AccessDenied", "DeliveryTimedOut",
+        "ExecutionTimedOut", "Incomplete", "NoInstancesInTag", "LimitExceeded",
+    }
 )
 _INVOCATION_STATUSES = frozenset(
-    "Pending InProgress Delayed Success Cancelled Failed TimedOut AccessDenied DeliveryTimedOut ExecutionTimedOut "
-    "Undeliverable InvalidPlatform Terminated".split()
+    {
+        "Pending", "InProgress", "Delayed", "Success", "Cancelled", "Failed", "TimedOut", "AccessDenied",
+        "DeliveryTimedOut", "ExecutionTimedOut", "Undeliverable", "InvalidPlatform", "Terminated",
+    }
 )
 
 
@@ -112,9 +118,9 @@ def _chosen(command: Command, steps: list[Any], name: str | None) -> Any:
             Kind.INVOCATION,
             f"Document {command.document_name} has more than one step: give PluginName, one of {', '.join(names)}.",
         )
-    for step in steps:
-        if name in (step.name, step.plugin) and names.count(name) <= 1:
-            return step
+    named = [s for s in steps if s.name == name] or [s for s in steps if s.plugin == name]
+    if len(named) == 1:
+        return named[0]
     raise Invalid(Kind.INVOCATION, f"'{name[:100]}' is not a step of the command: {', '.join(names)}.")
 
 
@@ -133,20 +139,25 @@ def _filter_from(req: Request, statuses: frozenset[str], *, stages: bool) -> Com
             case "Status":
                 chosen = value.replace(" ", "")
                 if chosen not in statuses:
-                    raise Invalid(Kind.FILTER, f"'{value[:100]}' is not a value of Status: {', '.join(sorted(statuses))}.")
+                    raise _not_a_value(key, value, sorted(statuses))
                 values["statuses"] = (*values.get("statuses", ()), chosen)
             case "ExecutionStage" if stages:
-                if value not in ("Executing", "Complete"):
-                    raise Invalid(Kind.FILTER, f"'{value[:100]}' is not a value of ExecutionStage: Executing, Complete.")
+                if value not in _STAGES:
+                    raise _not_a_value(key, value, _STAGES)
                 values["open"] = value == "Executing"
             case _:
                 raise Invalid(Kind.FILTER, f"The filter key '{key}' is not valid here.")
     return CommandFilter(**values)
 
 
+def _not_a_value(key: str, value: str, allowed: Sequence[str]) -> Invalid:
+    return Invalid(Kind.FILTER, f"'{value[:100]}' is not a value of {key}: {', '.join(allowed)}.")
+
+
 def _instant(key: str, text: str) -> datetime:
     try:
         parsed = datetime.fromisoformat(text)
-    except ValueError as wrong:
-        raise Invalid(Kind.FILTER, f"{key}: '{text[:40]}' is not an ISO 8601 time such as 2030-01-02T03:04:05Z.") from wrong
-    return parsed.astimezone(UTC) if parsed.tzinfo else parsed.replace(tzinfo=UTC)
+        return parsed.astimezone(UTC) if parsed.tzinfo else parsed.replace(tzinfo=UTC)
+    except (ValueError, OverflowError) as wrong:
+        said = f"{key}: '{text[:40]}' is not an ISO 8601 time such as 2030-01-02T03:04:05Z."
+        raise Invalid(Kind.FILTER, said) from wrong

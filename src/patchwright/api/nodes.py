@@ -96,7 +96,8 @@ def _known(key: str, values: tuple[str, ...], allowed: tuple[str, ...]) -> None:
 def _check_named(ctx: Context, req: Request) -> None:
     """An unknown explicit id is an error, not an empty answer."""
     named = [v for f in req.get("Filters", ()) if f["Key"] == "InstanceIds" for v in f["Values"]]
-    named += [v for f in req.get("InstanceInformationFilterList", ()) if f["key"] == "InstanceIds" for v in f["valueSet"]]
+    legacy = req.get("InstanceInformationFilterList", ())
+    named += [v for f in legacy if f["key"] == "InstanceIds" for v in f["valueSet"]]
     known = {n.id for n in nodes.get_many(ctx.tx, ctx.scope, named)} if named else set()
     absent = sorted(set(named) - known)
     if absent:

@@ -1,35 +1,60 @@
 """`patchwright`: the one entry of the command line."""
 
 import argparse
+import os
 import sys
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from patchwright import __version__
-from patchwright.cli import serve
-from patchwright.cli.exits import USAGE
+from patchwright.cli import access_key, activation, nodes, scan, serve, up, why
+from patchwright.cli.exits import ERROR, USAGE, Failed
+from patchwright.cli.output import complain
+from patchwright.client.errors import CallFailed
 
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         self.print_usage(sys.stderr)
-        print(f"{self.prog}: {message}", file=sys.stderr)
+        complain(self.prog, message)
         raise SystemExit(USAGE)
 
 
 def parser() -> argparse.ArgumentParser:
     """The whole command line; the reference in docs/ is checked against it."""
-    top = _Parser(prog="patchwright", description="Patch management you host yourself, that speaks AWS Systems Manager.")
+    text = "Patch management you host yourself, that speaks AWS Systems Manager."
+    top = _Parser(prog="patchwright", description=text)
     top.add_argument("--version", action="version", version=f"patchwright {__version__}")
-    commands = top.add_subparsers(dest="command", required=True, parser_class=_Parser)
+    commands: Any = top.add_subparsers(dest="command", metavar="COMMAND", required=True, parser_class=_Parser)
+    up.add_up(commands)
     serve.add_serve(commands)
     serve.add_env(commands)
+    nodes.add_nodes(commands)
+    scan.add_scan(commands)
+    why.add_why(commands)
+    activation.add_activation(commands)
+    access_key.add_access_key(commands)
     return top
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run one command and return its exit code."""
     args = parser().parse_args(argv)
-    code: int = args.run(args)
+    name = f"patchwright {args.command}"
+    try:
+        code: int = args.run(args)
+    except Failed as failure:
+        complain(name, str(failure))
+        return failure.code
+    except CallFailed as failure:
+        complain(name, str(failure))
+        return ERROR
+    except KeyboardInterrupt:
+        complain(name, "interrupted")
+        return ERROR
+    except BrokenPipeError:
+        # Whoever read our output has seen enough; Python must not complain about it again at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return ERROR
     return code
 
 

@@ -2,17 +2,15 @@
 
 import argparse
 import os
-import sys
+import shlex
 from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from patchwright.cli.exits import ERROR, OK, USAGE
-from patchwright.server.secrets import WrongKey
+from patchwright.cli.exits import OK, USAGE, Failed
+from patchwright.client.shared_files import DEFAULT_DATA_DIR, exports
 from patchwright.server.settings import BadSettings, Settings
-
-DEFAULT_DATA_DIR = Path("./var")
 
 
 def add_serve(commands: Any) -> None:
@@ -27,7 +25,7 @@ def add_serve(commands: Any) -> None:
     p.add_argument("--tls", choices=["off", "auto"], help="auto: an own certificate authority in the data folder")
     p.add_argument("--tls-cert", type=Path)
     p.add_argument("--tls-key", type=Path)
-    p.add_argument("--insecure-http", action="store_true", default=None, help="plain HTTP off loopback; laboratories only")
+    p.add_argument("--insecure-http", action="store_true", default=None, help="plain HTTP off loopback: in a lab")
     p.add_argument("--clock-tolerance-minutes", type=int)
     p.add_argument("--apt-delays", choices=["honour", "ignore"], help="approval delays of custom baselines on apt")
     p.add_argument("--poll-seconds", type=float, help="how long an idle node's poll is held")
@@ -38,13 +36,17 @@ def add_serve(commands: Any) -> None:
 def add_env(commands: Any) -> None:
     """Define `env`."""
     p = commands.add_parser("env", help='print exports: eval "$(patchwright env)", then plain `aws ssm …` works')
-    p.add_argument("--data-dir", type=Path, default=Path(os.environ.get("PATCHWRIGHT_DATA_DIR", DEFAULT_DATA_DIR)))
+    p.add_argument("--data-dir", type=Path, default=Path(os.environ.get("PATCHWRIGHT_DATA_DIR") or DEFAULT_DATA_DIR))
     p.set_defaults(run=run_env)
 
 
 _READ: dict[str, Callable[[str], Any]] = {
-    "data_dir": Path, "tls_cert": Path, "tls_key": Path, "agent_file": Path,
-    "clock_tolerance_minutes": int, "poll_seconds": float,
+    "data_dir": Path,
+    "tls_cert": Path,
+    "tls_key": Path,
+    "agent_file": Path,
+    "clock_tolerance_minutes": int,
+    "poll_seconds": float,
     "insecure_http": lambda text: text.lower() in ("1", "true", "yes"),
 }
 
@@ -82,42 +84,26 @@ def parse_listen(text: str) -> tuple[str, int]:
 
 def run_serve(args: argparse.Namespace) -> int:
     """Run the server in the foreground."""
-    from patchwright.server.serve import serve  # noqa: PLC0415 - other commands need none of the server
-    from patchwright.store.engine import StoreUnavailable  # noqa: PLC0415
-    from patchwright.store.migrate import SchemaTooNew  # noqa: PLC0415
+    from patchwright.server.secrets import WrongKey  # other commands need none of the server
+    from patchwright.server.serve import serve
+    from patchwright.store.engine import StoreUnavailable
+    from patchwright.store.migrate import SchemaTooNew
 
     try:
         return serve(settings_from(args))
     except BadSettings as wrong:
-        print(f"patchwright serve: {wrong}", file=sys.stderr)
-        return USAGE
+        raise Failed(str(wrong), USAGE) from wrong
     except (WrongKey, SchemaTooNew, StoreUnavailable, OSError) as failure:
-        print(f"patchwright serve: {failure}", file=sys.stderr)
-        return ERROR
+        raise Failed(str(failure)) from failure
 
 
 def run_env(args: argparse.Namespace) -> int:
     """Print exports for the shell. Source: decisions.md 32."""
-    import shlex  # noqa: PLC0415
-
-    from patchwright.wire.model import DATA_DIRECTORY  # noqa: PLC0415
-
-    folder = (args.data_dir / "aws").resolve()
-    if not (folder / "config").exists():
-        print(f"patchwright env: there is no server in {args.data_dir}: start `patchwright serve` first", file=sys.stderr)
-        return ERROR
-    paths = [str(DATA_DIRECTORY)]
-    # A folder that the user has already stays in force behind ours.
-    paths += [p for p in os.environ.get("AWS_DATA_PATH", "").split(os.pathsep) if p and p != paths[0]]
-    exports = {
-        "AWS_CONFIG_FILE": str(folder / "config"),
-        "AWS_SHARED_CREDENTIALS_FILE": str(folder / "credentials"),
-        "AWS_DATA_PATH": os.pathsep.join(paths),
-    }
-    for name, value in exports.items():
+    for name, value in exports(args.data_dir, os.environ).items():
         print(f"export {name}={shlex.quote(value)}")
     unset = ["AWS_PROFILE", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_ENDPOINT_URL"]
     unset += sorted(n for n in os.environ if n.startswith("AWS_ENDPOINT_URL_"))
-    unset += [n for n in ("AWS_DEFAULT_PROFILE", "AWS_REGION", "AWS_DEFAULT_REGION", "AWS_CA_BUNDLE") if n in os.environ]
+    overriding = ("AWS_DEFAULT_PROFILE", "AWS_REGION", "AWS_DEFAULT_REGION", "AWS_CA_BUNDLE")
+    unset += [n for n in overriding if n in os.environ]
     print(f"unset {' '.join(unset)}")
     return OK

@@ -1,1 +1,1 @@
-"""Signed calls by model, for the command line and the console."""
+"""Signed calls of the API by its models, over HTTP. botocore is imported with the first call, not before."""

@@ -168,12 +168,35 @@ def _conditions(raw: object) -> tuple[tuple[str, tuple[str, ...]], ...]:
 
 
 def _match(pattern: str, text: str, *, fold: bool = False) -> bool:
-    return pattern == "*" or _compiled(pattern, fold).fullmatch(text) is not None
+    """Whether `text` fits a pattern of `*` (anything), `?` (one character), `[*]` and `[?]` (the letters themselves).
+
+    Goes back to the last `*` alone, so a hostile pattern costs at most the product of both lengths.
+    """
+    if pattern == "*":
+        return True
+    parts = _parts(pattern.lower() if fold else pattern)
+    text = text.lower() if fold else text
+    at = place = 0
+    star, resume = -1, 0
+    while place < len(text):
+        if at < len(parts) and parts[at] == "*":
+            star, resume = at, place
+            at += 1
+        elif at < len(parts) and parts[at] in ("?", f"={text[place]}"):
+            at += 1
+            place += 1
+        elif star >= 0:
+            resume += 1
+            at, place = star + 1, resume
+        else:
+            return False
+    return all(part == "*" for part in parts[at:])
 
 
 @lru_cache(maxsize=4096)
-def _compiled(pattern: str, fold: bool) -> "re.Pattern[str]":
-    parts = re.split(r"(\[\*\]|\[\?\]|\*+|\?)", pattern)
-    wild = {"?": ".", "[*]": r"\*", "[?]": r"\?"}
-    regex = "".join(".*" if p.startswith("*") else wild.get(p, re.escape(p)) for p in parts)
-    return re.compile(regex, re.IGNORECASE | re.DOTALL if fold else re.DOTALL)
+def _parts(pattern: str) -> tuple[str, ...]:
+    """The pattern as `*`, `?` and `=c` for the character c."""
+    return tuple(
+        piece if piece in ("*", "?") else f"={piece.strip('[]') if len(piece) == 3 else piece}"
+        for piece in re.findall(r"\[[*?]\]|.", pattern, re.DOTALL)
+    )

@@ -56,6 +56,7 @@ _STATUS = {
     Details.ACCESS_DENIED: "Failed",
 }
 OPEN = frozenset({Details.PENDING, Details.IN_PROGRESS, Details.DELAYED, Details.CANCELLING})
+UNDELIVERED = frozenset({Details.PENDING, Details.DELAYED})
 ERRORS = frozenset({Details.FAILED, Details.EXECUTION_TIMED_OUT})
 UNREACHED = frozenset({Details.UNDELIVERABLE, Details.INVALID_PLATFORM, Details.ACCESS_DENIED})
 
@@ -74,7 +75,7 @@ _MOVES: dict[Details, frozenset[Details]] = {
         }
     ),
     Details.DELAYED: frozenset(Details)
-    - {Details.PENDING, Details.DELAYED, Details.TERMINATED, Details.ACCESS_DENIED, Details.INVALID_PLATFORM},
+    - {Details.PENDING, Details.DELAYED, Details.ACCESS_DENIED, Details.INVALID_PLATFORM},
     Details.CANCELLING: frozenset(
         {
             Details.CANCELLED,
@@ -123,11 +124,8 @@ def roll_up(invocations: Mapping[Details, int], *, threshold: int, cancelled: bo
     completed = sum(n for d, n in counts.items() if d.terminal)
     errors = sum(counts[d] for d in ERRORS)
     if completed < total:
-        if cancelled:
-            word = "Cancelling"
-        else:
-            word = "Pending" if counts[Details.PENDING] == total else "InProgress"
-        status, details = word, word
+        begun = "Pending" if counts[Details.PENDING] == total else "InProgress"
+        status = details = "Cancelling" if cancelled else begun
     else:
         status, details = _final(counts, total, threshold, cancelled)
     return RollUp(
@@ -211,6 +209,21 @@ class Invocation:
     acknowledged_at: datetime | None = None
     started_at: datetime | None = None
     ended_at: datetime | None = None
+
+    @property
+    def undelivered(self) -> bool:
+        """Whether the node has not been handed the command yet, and still may be."""
+        return self.details in UNDELIVERED
+
+    @property
+    def waiting(self) -> bool:
+        """Whether it holds no slot: not offered to its node yet, or taken back while the node is offline."""
+        return self.undelivered and self.visible_at is None
+
+    @property
+    def in_flight(self) -> bool:
+        """Whether it holds a slot of MaxConcurrency: offered to its node, and not over."""
+        return not self.details.terminal and self.visible_at is not None
 
     @property
     def message_id(self) -> str:

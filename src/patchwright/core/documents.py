@@ -71,7 +71,10 @@ def _check_value(name: str, definition: Mapping[str, Any], values: list[str]) ->
         raise Invalid(Kind.PARAMETERS, f"Parameter {name} takes at most {definition.get('maxItems', 1_000)} values.")
     allowed = definition.get("allowedValues")
     pattern = definition.get("allowedPattern")
+    least, most = definition.get("minChars", 0), definition.get("maxChars")
     for value in values:
+        if len(value) < least or (most is not None and len(value) > most):
+            raise Invalid(Kind.PARAMETERS, f"Parameter {name} has {least} to {most or 'any number of'} characters.")
         if allowed is not None and value not in allowed:
             raise Invalid(Kind.PARAMETERS, f"Parameter {name}: '{value[:100]}' is not one of {', '.join(allowed)}.")
         # Patterns are the product's own constants: nobody else's can run away here.

@@ -1,6 +1,8 @@
 """Start what the rates allow, time out what is late, roll many invocations up into one command."""
 
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
+from typing import Any
 
 from patchwright.core.commands import ERRORS, Command, Details, Invocation, roll_up
 from patchwright.core.nodes import is_online
@@ -12,8 +14,12 @@ from patchwright.core.rates import (
     error_threshold,
     may_start,
 )
+from patchwright.core.values import NodeId
 from patchwright.store import commands, nodes
 from patchwright.store.engine import Tx
+
+HOLD_SLOT = timedelta(minutes=5)
+"""A node that is offline keeps its slot this long: a dead one must not block a roll-out. Source: operations.md 3.2."""
 
 
 def threshold_of(command: Command) -> int:
@@ -64,32 +70,63 @@ def _late(command: Command, invocation: Invocation, now: datetime) -> Details | 
 def _start(tx: Tx, command: Command, now: datetime) -> None:
     """Dispatch waiting invocations as far as the rates allow, or terminate them once the errors are too many."""
     invocations = commands.invocations(tx, command.id)
-    waiting = [i for i in invocations if i.details is Details.PENDING and i.dispatched_at is None]
-    if not waiting:
+    undelivered = [i for i in invocations if i.undelivered]
+    if not undelivered:
         return
-    in_flight = sum(1 for i in invocations if not i.details.terminal and i.dispatched_at is not None)
-    errors = sum(1 for i in invocations if i.details in ERRORS)
-    cap = concurrency_cap(command.request.get("MaxConcurrency", DEFAULT_MAX_CONCURRENCY), command.target_count)
-    allowed = may_start(
-        Progress(waiting=len(waiting), in_flight=in_flight, errors=errors), cap=cap, threshold=threshold_of(command)
+    delayed = {i.node_id for i in undelivered if i.details is Details.DELAYED}
+    back = _online(tx, command, delayed, now)
+    gone = {i.node_id for i in undelivered if _gives_up_slot(i, now) and i.node_id not in back}
+    # A node that comes back after that queues for a slot like the others. Source: decisions.md 29.
+    waiting = [i for i in undelivered if i.waiting and (i.node_id not in delayed or i.node_id in back)]
+    progress = Progress(
+        waiting=len(waiting),
+        in_flight=sum(1 for i in invocations if i.in_flight) - len(gone),
+        errors=sum(1 for i in invocations if i.details in ERRORS),
     )
+    cap = concurrency_cap(command.request.get("MaxConcurrency", DEFAULT_MAX_CONCURRENCY), command.target_count)
+    allowed = may_start(progress, cap=cap, threshold=threshold_of(command))
     if allowed is None:
-        for invocation in waiting:
-            commands.update_invocation(
-                tx,
-                command.id,
-                invocation.node_id,
-                details=Details.TERMINATED,
-                ended_at=now,
-                trace="Not started: the command had passed its error threshold.",
-            )
+        _terminate(tx, command, undelivered, now)
         return
-    chosen = waiting[:allowed]
-    online = {n.id for n in nodes.get_many(tx, command.scope, [i.node_id for i in chosen]) if is_online(n.last_ping_at, now)}
+    for node_id in gone:
+        commands.update_invocation(tx, command.id, node_id, visible_at=None)
+    _dispatch(tx, command, waiting[:allowed], now)
+
+
+def _gives_up_slot(invocation: Invocation, now: datetime) -> bool:
+    """Whether an invocation has waited for its offline node as long as it may hold a slot."""
+    held_since = invocation.dispatched_at
+    if invocation.details is not Details.DELAYED or invocation.waiting or held_since is None:
+        return False
+    return now >= held_since + HOLD_SLOT
+
+
+def _terminate(tx: Tx, command: Command, undelivered: Sequence[Invocation], now: datetime) -> None:
+    """End all that no node was handed yet, those that wait for an offline node included. Source: operations.md 3.2."""
+    for invocation in undelivered:
+        commands.update_invocation(
+            tx,
+            command.id,
+            invocation.node_id,
+            details=Details.TERMINATED,
+            ended_at=now,
+            trace="Not started: the command had passed its error threshold.",
+        )
+
+
+def _dispatch(tx: Tx, command: Command, chosen: Sequence[Invocation], now: datetime) -> None:
+    online = _online(tx, command, {i.node_id for i in chosen}, now)
     for invocation in chosen:
-        values = {} if invocation.node_id in online else {"details": Details.DELAYED, "trace": _LATE_TRACE[Details.DELAYED]}
+        values: dict[str, Any] = {}
+        if invocation.node_id not in online:
+            values = {"details": Details.DELAYED, "trace": _LATE_TRACE[Details.DELAYED]}
         commands.update_invocation(tx, command.id, invocation.node_id, dispatched_at=now, visible_at=now, **values)
         tx.wake(f"node:{invocation.node_id}")
+
+
+def _online(tx: Tx, command: Command, node_ids: Collection[NodeId], now: datetime) -> set[NodeId]:
+    found = nodes.get_many(tx, command.scope, sorted(node_ids)) if node_ids else []
+    return {n.id for n in found if is_online(n.last_ping_at, now)}
 
 
 def settle(tx: Tx, command_id: str) -> None:
@@ -97,7 +134,7 @@ def settle(tx: Tx, command_id: str) -> None:
     command = commands.get(tx, command_id)
     rolled = roll_up(commands.count_by_details(tx, command_id), threshold=threshold_of(command))
     commands.save_roll_up(tx, command_id, rolled)
-    if rolled.open and commands.has_waiting(tx, command_id):
+    if rolled.open and commands.has_undelivered(tx, command_id, offered=rolled.errors > threshold_of(command)):
         tx.wake("commands")
 
 
@@ -110,5 +147,8 @@ def _next_look(command: Command, invocations: list[Invocation], now: datetime) -
         for i in open_ones
         if i.dispatched_at is not None and i.acknowledged_at is None
     ]
-    return max(now, min([command.expires_at, *delivery]))
+    # An instant that has passed made its change in this very turn: counting it again would keep the loop spinning.
+    held = [i for i in open_ones if i.details is Details.DELAYED and i.in_flight]
+    slots = [i.dispatched_at + HOLD_SLOT for i in held if i.dispatched_at is not None]
+    return max(now, min([command.expires_at, *delivery, *(s for s in slots if s > now)]))
 

@@ -11,11 +11,14 @@ from patchwright.core.nodes import ManagedNode
 from patchwright.core.report import report_of
 from patchwright.core.values import PatchOperation, RebootOption
 from patchwright.flows.facts_document import FACTS_VERSIONS
+from patchwright.flows.judge_fleet import mark_due
 from patchwright.flows.judge_node import JudgedNode, save_if_current
 from patchwright.flows.ports import Ids
-from patchwright.store import commands, facts, judgements, nodes, runs
+from patchwright.store import commands, facts, judgements, runs
 from patchwright.store.engine import Tx
 from patchwright.store.runs import PatchRun
+
+MAX_MESSAGE = 2_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,7 +30,7 @@ class Order:
 
 
 def start_patch_run(
-    tx: Tx, *, node_id: str, command_id: str, step: str, facts_versions: list[int], now: datetime, ids: Ids
+    tx: Tx, *, node: ManagedNode, command_id: str, step: str, facts_versions: list[int], now: datetime, ids: Ids
 ) -> Order:
     """Answer a worker's hello. A worker that starts again (reboot, kill) goes on with the same run.
 
@@ -37,7 +40,6 @@ def start_patch_run(
         raise Invalid(
             Kind.REPORT, f"This server reads facts of version {FACTS_VERSIONS}; the worker sends {facts_versions[:10]}."
         )
-    node = nodes.get_active(tx, node_id)
     invocation = commands.find_invocation(tx, command_id, node.id)
     if invocation is None or invocation.details.terminal:
         raise Refused(Kind.RUN, "The command that this worker was started for is over. Nothing was done.")
@@ -74,20 +76,20 @@ def _new_run(
     )
 
 
-def run_of(tx: Tx, run_id: str, node_id: str, command_id: str) -> PatchRun:
+def run_of(tx: Tx, run_id: str, node_id: str, command_id: str, step: str) -> PatchRun:
     """The run that a worker speaks of, if it is its own. Raises NotFound."""
     run = runs.find(tx, run_id)
-    if run is None or run.node_id != node_id or run.command_id != command_id:
+    if run is None or (run.node_id, run.command_id, run.step) != (node_id, command_id, step):
         raise NotFound(Kind.RUN, "There is no such run of this worker.", id=run_id)
     return run
 
 
-def note_facts(tx: Tx, run: PatchRun, now: datetime) -> None:
-    """The run's facts are in. A Scan clears what a failed Install left behind."""
+def note_facts(tx: Tx, run: PatchRun, now: datetime, ids: Ids) -> None:
+    """The run's facts are in. A Scan clears what a failed Install left behind, and the counts follow."""
     if run.facts_at is None:
         runs.update(tx, run.id, facts_at=now)
-    if run.operation is PatchOperation.SCAN:
-        judgements.clear_failed(tx, run.node_id)
+    if run.operation is PatchOperation.SCAN and judgements.clear_failed(tx, run.node_id):
+        mark_due(tx, run.scope, node_ids=[run.node_id], cause="scan", now=now, ids=ids)
 
 
 def finish_patch_run(
@@ -119,7 +121,8 @@ def finish_patch_run(
         "status": judged.status,
         "counts": asdict(judged.counts),
     }
-    runs.update(tx, run.id, ended_at=now, exit_code=code, message=message[:2_000], report=report, result=result)
+    said = "".join(c if c.isprintable() else " " for c in message[:MAX_MESSAGE])
+    runs.update(tx, run.id, ended_at=now, exit_code=code, message=said, report=report, result=result)
     # When facts or baseline moved on meanwhile, the judging loop, which was told, has the last word.
     save_if_current(tx, judged)
     return report, code

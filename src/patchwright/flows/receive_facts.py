@@ -16,8 +16,10 @@ from patchwright.store import facts, first_seen, nodes
 from patchwright.store.engine import Tx
 from patchwright.store.tables import instset, upset
 
-_DEPENDS = {"upgradable": ("installed",), "times": ("installed",)}
-"""A part that speaks of another's rows must come again when that one changed."""
+_TOGETHER = {"installed": ("times", "upgradable"), "times": ("installed",)}
+"""A part that speaks of another's rows must come with it. The server keeps sets, not the order of a report's rows,
+so that times alone would have nothing to be aligned with."""
+_MAX_OFFSET = 2**31 - 1
 
 
 def family_of(tx: Tx, node: ManagedNode) -> Family | None:
@@ -35,7 +37,7 @@ def needed_parts(tx: Tx, node: ManagedNode, parts: list[Part]) -> list[str]:
     if record is None:
         return list(PARTS)
     changed = {p.name for p in parts if record.parts.get(p.name) != p.digest}
-    changed |= {name for name, sources in _DEPENDS.items() if changed & set(sources)}
+    changed |= {name for part, others in _TOGETHER.items() if part in changed for name in others}
     return sorted(changed)
 
 
@@ -46,7 +48,7 @@ def accept_facts(tx: Tx, node: ManagedNode, report: Report, now: datetime, ids: 
     """
     facts.seen(tx, node.id, now)
     record = facts.current(tx, node.id)
-    offset = round((report.collected_at - now).total_seconds())
+    offset = max(-_MAX_OFFSET, min(_MAX_OFFSET, round((report.collected_at - now).total_seconds())))
     if record is not None and record.report_digest == report.digest:
         nodes.set_system(tx, node.id, node.operating_system, offset)
         return False

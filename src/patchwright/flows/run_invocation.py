@@ -1,5 +1,6 @@
 """Deliver an invocation to its node, and accept what the node says of it, once. Source: agent-protocol.md 6 to 9."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -20,6 +21,8 @@ VISIBILITY = timedelta(seconds=10)
 MAX_MESSAGES = 10
 STDOUT_LIMIT, STDERR_LIMIT, OUTPUT_LIMIT, TRACE_LIMIT = 24_000, 8_000, 2_500, 2_500
 CUT = "--output truncated--"
+_COMMAND_ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_ENDED = frozenset({"Success", "Failed", "ExecutionTimedOut", "Cancelled"})
 _STEP_DETAILS = {
     "Success": ("Success", "Success"),
     "Skipped": ("Success", "Success"),
@@ -97,20 +100,20 @@ def ids_of_message(message_id: str, node: ManagedNode) -> str | None:
     parts = message_id.split(".")
     if len(parts) != 4 or parts[:2] != ["aws", "ssm"] or parts[3] != node.id:
         return None
-    return parts[2]
+    return parts[2] if _COMMAND_ID.fullmatch(parts[2]) else None
 
 
 def acknowledge(tx: Tx, node: ManagedNode, message_id: str, now: datetime) -> None:
     """The node has durably queued the message. An unknown one is ignored: an error would only make it send again."""
     command_id = ids_of_message(message_id, node)
     invocation = commands.find_invocation(tx, command_id, node.id) if command_id else None
-    if invocation is not None and invocation.acknowledged_at is None:
+    if invocation is not None and invocation.delivered_at is not None and invocation.acknowledged_at is None:
         commands.update_invocation(tx, invocation.command_id, node.id, acknowledged_at=now)
 
 
 def fail_message(tx: Tx, node: ManagedNode, message_id: str, failure: str, now: datetime) -> None:
     """The node can't use the message: the invocation has failed."""
-    _finish(tx, node, message_id, Details.FAILED, f"The node refused the message: {failure}", now)
+    _finish(tx, node, message_id, Details.FAILED, f"The node refused the message: {_text(failure)}", now)
 
 
 def _finish(tx: Tx, node: ManagedNode, message_id: str, details: Details, trace: str, now: datetime) -> None:
@@ -141,7 +144,7 @@ def accept_reply(
     """
     command_id = ids_of_message(message_id, node)
     invocation = commands.find_invocation(tx, command_id, node.id) if command_id else None
-    if invocation is None or not commands.first_reply(tx, node.id, reply_id, now):
+    if invocation is None or not commands.first_reply(tx, node.id, _text(reply_id), now):
         return
     steps = _merge_steps(tx, invocation, reply.get("runtimeStatus"))
     new = details_of_reply(_text(reply.get("documentStatus")))
@@ -169,13 +172,18 @@ def _merge_steps(tx: Tx, invocation: Invocation, runtime: object) -> list[StepRe
     merged = []
     for step in steps:
         said = runtime.get(step.name)
-        if not isinstance(said, Mapping) or step.status_details in ("Success", "Failed", "ExecutionTimedOut", "Cancelled"):
+        after = _step(step, said) if isinstance(said, Mapping) else step
+        if after is step or _is_settled(step) or (step.status_details in _ENDED and after.status_details not in _ENDED):
             merged.append(step)
             continue
-        after = _step(step, said)
         commands.save_step(tx, invocation.command_id, invocation.node_id, after)
         merged.append(after)
     return merged
+
+
+def _is_settled(step: StepResult) -> bool:
+    """Whether the node itself has said how the step ended; what only `_close_steps` said gives way to its word."""
+    return step.status_details in _ENDED and (step.response_code != -1 or step.started_at is not None)
 
 
 def _step(step: StepResult, said: Mapping[str, Any]) -> StepResult:
@@ -185,7 +193,7 @@ def _step(step: StepResult, said: Mapping[str, Any]) -> StepResult:
         step,
         status=status,
         status_details=details,
-        response_code=code if isinstance(code, int) and -(2**31) <= code < 2**31 else -1,
+        response_code=code if type(code) is int and -(2**31) <= code < 2**31 else -1,
         output=_text(said.get("output"))[:OUTPUT_LIMIT],
         standard_output=cut(_text(said.get("standardOutput")), STDOUT_LIMIT),
         standard_error=cut(_text(said.get("standardError")), STDERR_LIMIT),
@@ -222,6 +230,6 @@ def _instant(value: object) -> datetime | None:
         return None
     try:
         parsed = datetime.fromisoformat(value)
-    except ValueError:
+        return parsed.astimezone(UTC) if parsed.tzinfo else parsed.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
         return None
-    return parsed.astimezone(UTC) if parsed.tzinfo else parsed.replace(tzinfo=UTC)

@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
+import msgspec
+
 from patchwright.core.builtin_documents import BUILTIN
 from patchwright.core.commands import Command, Details, Invocation, StepResult, roll_up
 from patchwright.core.documents import Document, check_parameters, execution_seconds, runs_on
@@ -57,8 +59,8 @@ def send_command(
     """
     parameters: Mapping[str, list[str]] = request.get("Parameters", {})
     check_parameters(document, parameters)
-    if sum(len(v) for values in parameters.values() for v in values) > MAX_CONTENT:
-        raise Invalid(Kind.PARAMETERS, f"Document and parameters exceed {MAX_CONTENT} bytes.")
+    if len(msgspec.json.encode([document.content, parameters])) > MAX_CONTENT:
+        raise Invalid(Kind.PARAMETERS, f"Document and parameters exceed {MAX_CONTENT} bytes. Nothing was sent.")
     timeout = int(request.get("TimeoutSeconds", DEFAULT_TIMEOUT_SECONDS))
     seconds = timeout + execution_seconds(document, parameters)
     command = Command(

@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 from patchwright.core.errors import Invalid, Kind, NotFound, Refused
-from patchwright.core.nodes import ManagedNode
+from patchwright.core.nodes import ManagedNode, is_online
 from patchwright.flows.register_node import register_node
 from patchwright.gateway.context import Answer, NodeContext, Proof, Request, door
 from patchwright.store import nodes
@@ -39,10 +39,10 @@ def register_managed_instance(ctx: NodeContext, request: Request, prepared: Any)
     _check_key(key)
     node = register_node(
         ctx.tx,
-        activation_id=request["ActivationId"],
+        activation_id=_clean(request["ActivationId"], 64) or "",
         code=request["ActivationCode"],
         public_key=key,
-        fingerprint=request.get("Fingerprint", ""),
+        fingerprint=_clean(request.get("Fingerprint"), 256) or "",
         now=ctx.now,
         ids=ctx.ids,
     )
@@ -82,6 +82,9 @@ def update_public_key(ctx: NodeContext, request: Request, prepared: Any) -> Answ
 @door("AmazonSSM.UpdateInstanceInformation", Proof.NODE_SESSION)
 def update_instance_information(ctx: NodeContext, request: Request, prepared: Any) -> Answer:  # noqa: ARG001
     node = own(ctx, request, "InstanceId")
+    if not is_online(node.last_ping_at, ctx.now):
+        # Commands that gave their slot to others while the node was away queue again.
+        ctx.tx.wake("commands")
     nodes.touch(
         ctx.tx,
         node.id,

@@ -1,5 +1,6 @@
 """The polling channel: take messages, acknowledge, reply, refuse. Source: agent-protocol.md 6."""
 
+import hashlib
 from datetime import UTC
 from typing import Any
 
@@ -65,7 +66,7 @@ def send_reply(ctx: NodeContext, request: Request, prepared: Any) -> Answer:  # 
         raise Invalid(Kind.REQUEST, f"A reply's payload has at most {MAX_REPLY} characters.")
     try:
         reply = msgspec.json.decode(payload)
-    except msgspec.DecodeError as wrong:
+    except (msgspec.DecodeError, RecursionError) as wrong:
         raise Invalid(Kind.REQUEST, "The reply's payload is not JSON.") from wrong
     if not isinstance(reply, dict):
         raise Invalid(Kind.REQUEST, "The reply's payload is not a JSON object.")
@@ -73,11 +74,12 @@ def send_reply(ctx: NodeContext, request: Request, prepared: Any) -> Answer:  # 
         ctx.tx,
         registered(ctx),
         message_id=request["MessageId"],
-        reply_id=request["ReplyId"],
+        # The member is optional: without an id the same words are the same reply.
+        reply_id=request.get("ReplyId") or hashlib.sha256(f"{request['MessageId']} {payload}".encode()).hexdigest(),
         reply=reply,
         now=ctx.now,
     )
-    return {"MessageId": request["MessageId"], "ReplyId": request["ReplyId"], "ReplyStatus": "QUEUED"}
+    return {"MessageId": request["MessageId"], "ReplyId": request.get("ReplyId"), "ReplyStatus": "QUEUED"}
 
 
 @door("EC2WindowsMessageDeliveryService.FailMessage", Proof.NODE_SESSION)

@@ -6,8 +6,6 @@ from patchwright.flows.advance_command import advance_command
 from patchwright.store import commands
 from patchwright.store.engine import Engine, Tx
 
-BATCH = 1_000
-
 
 class CommandsLoop:
     """Brings every open command forward."""
@@ -18,7 +16,7 @@ class CommandsLoop:
     def turn(self, now: datetime) -> datetime | None:
         """Advance each in a transaction of its own. Returns when the clock next matters to one of them."""
         looks = []
-        for command_id in self._store.read(lambda tx: commands.open_ids(tx, limit=BATCH)):
+        for command_id in self._store.read(commands.open_ids):
 
             def advance(tx: Tx, command_id: str = command_id) -> datetime | None:
                 return advance_command(tx, command_id, now)

@@ -43,9 +43,15 @@ class JudgingLoop:
         return judge_node(tx, node, item.caused_at, self._apt_delays)
 
 
+def _is_gone(tx: Tx, item: Due) -> bool:
+    node = nodes.find(tx, item.node_id)
+    return node is None or node.deregistered_at is not None
+
+
 def _keep(tx: Tx, judged: list[tuple[Due, JudgedNode | None]]) -> None:
     for item, outcome in judged:
-        if outcome is None or save_if_current(tx, outcome):
+        # A node that was deregistered meanwhile must not get its verdict back.
+        if outcome is None or _is_gone(tx, item) or save_if_current(tx, outcome):
             judgements.done(tx, item)
         else:
             # Facts or baseline moved on: the node stays due and comes again in the next turn.

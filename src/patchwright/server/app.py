@@ -14,12 +14,14 @@ from starlette.routing import Route
 from patchwright.loops.commands import CommandsLoop
 from patchwright.loops.driver import Driver, Loop
 from patchwright.loops.judging import JudgingLoop
+from patchwright.loops.retention import RetentionLoop
 from patchwright.server import handlers
 from patchwright.server.http import Edge
 from patchwright.server.state import State
 from patchwright.server.telemetry import Telemetry
 from patchwright.server.tls import TlsFiles
 from patchwright.store.engine import StoreUnavailable
+from patchwright.store.retention import Retention
 
 
 class Application:
@@ -34,6 +36,7 @@ class Application:
             [
                 Loop(name="commands", turn=CommandsLoop(state.store).turn, wakes=frozenset({"commands"})),
                 Loop(name="judging", turn=JudgingLoop(state.store, state.service.apt_delays).turn, wakes=frozenset({"judging"})),
+                Loop(name="retention", turn=RetentionLoop(state.store, Retention()).turn, wakes=frozenset()),
             ],
             state.clock.now,
         )

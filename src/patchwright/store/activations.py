@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, Select, and_, or_, select
+from sqlalchemy import ColumnElement, Row, Select, and_, func, or_, select
 
-from patchwright.core.activations import Activation
+from patchwright.core.activations import DEFAULT_REGISTRATION_LIMIT, Activation
 from patchwright.core.values import Scope, Tag
 from patchwright.store.engine import Tx
 from patchwright.store.tables import activation as table
@@ -41,11 +41,11 @@ def insert(tx: Tx, activation: Activation) -> None:
             iam_role=activation.iam_role,
             description=activation.description,
             default_instance_name=activation.default_instance_name,
-            registration_limit=activation.effective_limit,
+            registration_limit=activation.registration_limit,
             registrations_count=activation.registrations_count,
             expires_at=activation.expires_at,
             created_at=activation.created_at,
-            tags=_extras_to(activation),
+            tags=[[tag.key, tag.value] for tag in activation.tags],
         )
     )
 
@@ -63,7 +63,7 @@ def take_registration(tx: Tx, activation_id: str) -> bool:
         .where(
             table.c.id == activation_id,
             table.c.deleted_at.is_(None),
-            table.c.registrations_count < table.c.registration_limit,
+            table.c.registrations_count < func.coalesce(table.c.registration_limit, DEFAULT_REGISTRATION_LIMIT),
         )
         .values(registrations_count=table.c.registrations_count + 1)
     )
@@ -112,15 +112,6 @@ def _here(scope: Scope) -> ColumnElement[bool]:
     return and_(table.c.account == scope.account, table.c.region == scope.region)
 
 
-def _extras_to(activation: Activation) -> dict[str, Any]:
-    # The limit's column counts, so it always holds a number; whether the operator gave that number is kept here,
-    # since Terraform replaces an activation that answers with a limit which nobody asked for.
-    return {
-        "tags": [[tag.key, tag.value] for tag in activation.tags],
-        "limit_given": activation.registration_limit is not None,
-    }
-
-
 def _activation(row: Row[Any]) -> Activation:
     return Activation(
         id=row.id,
@@ -131,7 +122,7 @@ def _activation(row: Row[Any]) -> Activation:
         created_at=row.created_at,
         description=row.description,
         default_instance_name=row.default_instance_name,
-        registration_limit=row.registration_limit if row.tags["limit_given"] else None,
+        registration_limit=row.registration_limit,
         registrations_count=row.registrations_count,
-        tags=tuple(Tag(key=key, value=value) for key, value in row.tags["tags"]),
+        tags=tuple(Tag(key=key, value=value) for key, value in row.tags),
     )

@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Table, and_, func, literal, or_, select, tuple_
 
-from patchwright.core.commands import OPEN, Command, Details, Invocation, RollUp, StepResult
+from patchwright.core.commands import OPEN, UNDELIVERED, Command, Details, Invocation, RollUp, StepResult
 from patchwright.core.errors import Kind, NotFound
 from patchwright.core.values import CommandId, NodeId, Scope
 from patchwright.store.columns import from_micros
@@ -121,10 +121,10 @@ def _bound(before: tuple[int, str]) -> tuple[Any, Any]:
     return literal(from_micros(before[0]), command.c.requested_at.type), literal(before[1])
 
 
-def open_ids(tx: Tx, *, limit: int) -> list[CommandId]:
-    """Commands that are not finished, oldest first."""
+def open_ids(tx: Tx) -> list[CommandId]:
+    """Commands that are not finished, those that expire first at the front."""
     rows = tx.execute(
-        select(command.c.id).where(command.c.open.is_(True)).order_by(command.c.expires_at).limit(limit)
+        select(command.c.id).where(command.c.open.is_(True)).order_by(command.c.expires_at, command.c.id)
     )
     return [CommandId(r.id) for r in rows]
 
@@ -147,20 +147,12 @@ def count_by_details(tx: Tx, command_id: str) -> dict[Details, int]:
     return {Details(row.status_details): row.n for row in rows}
 
 
-def has_waiting(tx: Tx, command_id: str) -> bool:
-    """Whether some invocation was not dispatched yet."""
-    return (
-        tx.execute(
-            select(invocation.c.node_id)
-            .where(
-                invocation.c.command_id == command_id,
-                invocation.c.dispatched_at.is_(None),
-                invocation.c.status_details == Details.PENDING,
-            )
-            .limit(1)
-        ).first()
-        is not None
-    )
+def has_undelivered(tx: Tx, command_id: str, *, offered: bool) -> bool:
+    """Whether some invocation waits to be offered to its node; with `offered`, or is offered and not yet taken."""
+    conditions = [invocation.c.command_id == command_id, invocation.c.status_details.in_(sorted(UNDELIVERED))]
+    if not offered:
+        conditions.append(invocation.c.visible_at.is_(None))
+    return tx.execute(select(invocation.c.node_id).where(*conditions).limit(1)).first() is not None
 
 
 def find_invocation(tx: Tx, command_id: str, node_id: str) -> Invocation | None:

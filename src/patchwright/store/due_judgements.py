@@ -47,7 +47,7 @@ def mark(tx: Tx, scope: Scope, concerned: Concerned, *, cause: str, caused_at: d
 
 
 def _conditions(scope: Scope, concerned: Concerned) -> list[ColumnElement[bool]]:
-    found = [node.c.deregistered_at.is_(None)]
+    found: list[ColumnElement[bool]] = [node.c.deregistered_at.is_(None)]
     if concerned.baseline_id is None and concerned.patch_group is None:
         # Said only where the inner query has not said it: PostgreSQL multiplies the selectivities, expects one node
         # where a hundred thousand are, and on a table without statistics picks a nested loop of minutes.

@@ -35,7 +35,7 @@ def record(
     wanted = {
         (r.identity[:512], v.name, v.arch, v.version): None for v in versions for r in v.repositories
     }
-    new = [k for k in wanted if k not in known]
+    new = [k for k in wanted if k not in known or _is_before(released_at.get(k[0]), known[k])]
     if not new:
         return
     firsts = _repositories(tx, account, {k[0] for k in new}, released_at, now)
@@ -43,7 +43,13 @@ def record(
     for i in range(0, len(rows), CHUNK):
         insert_or_ignore(tx, first_seen, rows[i : i + CHUNK])
     _move_earlier(tx, [r for r in rows if r["by_release_date"]])
-    tx.after_commit(lambda: known.update(dict.fromkeys(new)))
+    # An upper bound of what the store holds: only a Release that is older still can move the date.
+    bounds = {key: row["seen_at"] for key, row in zip(new, rows, strict=True)}
+    tx.after_commit(lambda: known.update(bounds))
+
+
+def _is_before(moment: datetime | None, bound: datetime) -> bool:
+    return moment is not None and moment < bound
 
 
 def _repositories(
@@ -102,10 +108,11 @@ def _move_earlier(tx: Tx, rows: Sequence[Mapping[str, object]]) -> None:
         return
     t = first_seen
     key = ("account", "identity", "name", "arch", "version")
+    seen_at = bindparam("k_seen_at", type_=t.c.seen_at.type)
     statement = (
         t.update()
-        .where(*(t.c[c] == bindparam(f"k_{c}") for c in key), t.c.seen_at > bindparam("k_seen_at", type_=t.c.seen_at.type))
-        .values(seen_at=bindparam("k_seen_at", type_=t.c.seen_at.type), by_release_date=True)
+        .where(*(t.c[c] == bindparam(f"k_{c}") for c in key), t.c.seen_at > seen_at)
+        .values(seen_at=seen_at, by_release_date=True)
     )
     tx.execute(statement, [{f"k_{c}": r[c] for c in (*key, "seen_at")} for r in rows])
 

@@ -74,9 +74,10 @@ def history(tx: Tx, node_id: NodeId) -> History:
     )
 
 
-def clear_failed(tx: Tx, node_id: NodeId) -> None:
-    """A Scan clears FAILED: what is still not there is MISSING again. Source: patch-baselines.md 6.1."""
-    tx.execute(overlay.delete().where(overlay.c.node_id == node_id, overlay.c.state == PatchState.FAILED))
+def clear_failed(tx: Tx, node_id: NodeId) -> bool:
+    """A Scan clears FAILED: what is still not there is MISSING again. Whether there was any. Source: 6.1."""
+    gone = tx.execute(overlay.delete().where(overlay.c.node_id == node_id, overlay.c.state == PatchState.FAILED))
+    return gone.rowcount > 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

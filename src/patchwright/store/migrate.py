@@ -4,7 +4,7 @@ The common case, a schema that is already right, costs one query and does not im
 """
 
 import contextlib
-import shutil
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -31,11 +31,16 @@ def migrate(connection: Connection, *, sqlite_file: Path | None = None) -> bool:
                 "Start the release that wrote it, or restore a copy from before that release."
             )
         if sqlite_file is not None and current is not None:
-            copy = sqlite_file.with_name(f"{sqlite_file.name}.before-{HEAD}")
-            shutil.copyfile(sqlite_file, copy)
-            copy.chmod(0o600)
+            _copy(connection, sqlite_file.with_name(f"{sqlite_file.name}.before-{HEAD}"))
         _upgrade(connection)
     return True
+
+
+def _copy(connection: Connection, target: Path) -> None:
+    """A consistent copy, what is still in the write-ahead log included; 0600 from its first byte."""
+    target.unlink(missing_ok=True)
+    os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+    connection.exec_driver_sql("VACUUM INTO ?", (str(target),))
 
 
 def current_revision(connection: Connection) -> str | None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import and_, exists, false, func, not_, or_, select
+from sqlalchemy import and_, false, func, not_, or_, select
 
 from patchwright.core.errors import Kind, NotFound
 from patchwright.core.nodes import ONLINE_FOR, ManagedNode
@@ -16,6 +16,8 @@ from patchwright.store.tables import node as t
 from patchwright.store.tables import tag
 
 TAG_TYPE = "ManagedInstance"
+CHUNK = 5_000
+"""Ids of one statement: engines bound the parameters that they take (PostgreSQL: 65,535)."""
 
 
 def insert(tx: Tx, node: ManagedNode) -> None:
@@ -61,8 +63,12 @@ def get(tx: Tx, scope: Scope, node_id: str) -> ManagedNode:
 
 def get_many(tx: Tx, scope: Scope, node_ids: Sequence[str]) -> list[ManagedNode]:
     """The registered nodes of `scope` among `node_ids`, in id order; unknown ones are left out."""
-    rows = tx.execute(_active(scope).where(t.c.id.in_(list(node_ids))).order_by(t.c.id)).mappings()
-    return [_node(r) for r in rows]
+    wanted = sorted(set(node_ids))
+    found = []
+    for i in range(0, len(wanted), CHUNK):
+        rows = tx.execute(_active(scope).where(t.c.id.in_(wanted[i : i + CHUNK])).order_by(t.c.id)).mappings()
+        found += [_node(r) for r in rows]
+    return found
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,12 +90,12 @@ def page(
     tx: Tx, scope: Scope, *, filters: Sequence[NodeFilter] = (), after: str = "", limit: int, now: datetime
 ) -> list[ManagedNode]:
     """Registered nodes of `scope` that every filter admits, in id order, those behind `after`, at most `limit`."""
-    conditions = [c for f in filters for c in _conditions(f, now)]
+    conditions = [c for f in filters for c in _conditions(scope, f, now)]
     statement = _active(scope).where(t.c.id > after, *conditions).order_by(t.c.id).limit(limit)
     return [_node(r) for r in tx.execute(statement).mappings()]
 
 
-def _conditions(wanted: NodeFilter, now: datetime) -> list[Any]:
+def _conditions(scope: Scope, wanted: NodeFilter, now: datetime) -> list[Any]:
     columns = {
         t.c.id: wanted.ids,
         t.c.activation_id: wanted.activation_ids,
@@ -102,9 +108,9 @@ def _conditions(wanted: NodeFilter, now: datetime) -> list[Any]:
         recent = and_(t.c.last_ping_at.is_not(None), t.c.last_ping_at >= now - ONLINE_FOR)
         found.append(or_(*(recent if state else not_(recent) for state in wanted.online), false()))
     if wanted.tag is not None:
-        found.append(has_tag(wanted.tag, wanted.tag_values))
+        found.append(has_tag(scope, wanted.tag, wanted.tag_values))
     if wanted.tag_keys is not None:
-        found.append(or_(*(has_tag(key) for key in wanted.tag_keys)))
+        found.append(or_(*(has_tag(scope, key) for key in wanted.tag_keys)))
     return found
 
 
@@ -112,32 +118,31 @@ def select_targets(tx: Tx, scope: Scope, targets: Iterable[Target]) -> list[Mana
     """Registered nodes that every criterion selects, in id order. Source: operations.md 3.1."""
     statement = _active(scope).order_by(t.c.id)
     for target in targets:
-        statement = statement.where(_selected_by(target))
+        statement = statement.where(_selected_by(scope, target))
     return [_node(r) for r in tx.execute(statement).mappings()]
 
 
-def _selected_by(target: Target) -> Any:
+def _selected_by(scope: Scope, target: Target) -> Any:
     match target.key:
         case TargetKey.INSTANCE_IDS:
             return t.c.id == t.c.id if "*" in target.values else t.c.id.in_(target.values)
         case TargetKey.TAG:
-            return has_tag(target.tag, target.values)
+            return has_tag(scope, target.tag, target.values)
         case TargetKey.TAG_KEY:
-            return or_(*(has_tag(key) for key in target.values))
+            return or_(*(has_tag(scope, key) for key in target.values))
 
 
-def has_tag(key: str, values: Sequence[str] | None = None) -> Any:
-    """A condition on nodes: tagged `key`, with one of `values` when given."""
-    conditions = [
-        tag.c.account == t.c.account,
-        tag.c.region == t.c.region,
+def has_tag(scope: Scope, key: str, values: Sequence[str] | None = None) -> Any:
+    """A condition on nodes of `scope`: tagged `key`, with one of `values` when given."""
+    tagged = select(tag.c.resource_id).where(
+        tag.c.account == scope.account,
+        tag.c.region == scope.region,
         tag.c.resource_type == TAG_TYPE,
-        tag.c.resource_id == t.c.id,
         tag.c.key == key,
-    ]
+    )
     if values is not None:
-        conditions.append(tag.c.value.in_(list(values)))
-    return exists(select(tag.c.key).where(and_(*conditions)))
+        tagged = tagged.where(tag.c.value.in_(list(values)))
+    return t.c.id.in_(tagged)
 
 
 def touch(tx: Tx, node_id: NodeId, now: datetime, **facts: str | int | None) -> None:

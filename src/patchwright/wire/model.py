@@ -84,7 +84,7 @@ class ServiceModel:
 
         Raises ModelError if botocore has no such model, or if it has since gained one of the node's operations.
         """
-        public = cls.from_dict(_read(_botocore_file(_SSM_MODEL)))
+        public = cls.from_dict(_with_emptiable_texts(_read(_botocore_file(_SSM_MODEL))))
         return public.joined(cls.from_dict(_read(_NODE_SSM_MODEL)))
 
     @classmethod
@@ -176,6 +176,22 @@ def _error_shape(name: str, definition: Mapping[str, Any], structure: StructureS
     key = next((key for key in ("Message", "message") if key in structure.members), None)
     status = definition.get("error", {}).get("httpStatusCode", default)
     return ErrorShape(name=name, status=status, message_key=key, structure=structure)
+
+
+_EMPTIABLE = (("UpdatePatchBaselineRequest", "Description"),)
+"""Texts that the managed service lets an update empty although its model gives them a minimum: Terraform sends `""`.
+
+Source: spec/client-expectations.md, as run with the provider 5.100.0.
+"""
+
+
+def _with_emptiable_texts(model: dict[str, Any]) -> dict[str, Any]:
+    shapes = model["shapes"]
+    for structure, member in _EMPTIABLE:
+        name = shapes[structure]["members"][member]["shape"]
+        shapes[f"Emptiable{name}"] = {**shapes[name], "min": 0}
+        shapes[structure]["members"][member] = {"shape": f"Emptiable{name}"}
+    return model
 
 
 def _botocore_file(name: str) -> Path:

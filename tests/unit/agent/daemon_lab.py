@@ -1,6 +1,7 @@
 """Registered nodes, orders and daemons for tests of the agent's daemon."""
 
 import base64
+import contextlib
 import os
 import signal
 import subprocess
@@ -11,6 +12,7 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 from fake_server import REGION, FakeServer
+
 from patchwright_agent.daemon.identity import Identity, save
 
 PACKAGE = Path(__file__).resolve().parents[3] / "agent" / "patchwright_agent"
@@ -59,10 +61,8 @@ class DaemonProcess:
 
     def kill(self) -> None:
         """End it at once, as a crash would."""
-        try:
+        with contextlib.suppress(ProcessLookupError):
             os.kill(self.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
         self._process.wait(10)
 
     def terminate(self) -> int:

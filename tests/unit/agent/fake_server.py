@@ -5,6 +5,7 @@ Source: spec/agent-protocol.md.
 """
 
 import base64
+import contextlib
 import hashlib
 import json
 import re
@@ -46,7 +47,7 @@ RESULT_MEMBERS = {
 FINAL_STATUSES = {"Success", "Failed", "TimedOut", "Cancelled"}
 
 
-class Refusal(Exception):
+class Refusal(Exception):  # noqa: N818 (an answer, not a failure of the test)
     """An error answer."""
 
     def __init__(self, code: str, message: str = "refused", status: int = 400) -> None:
@@ -54,7 +55,7 @@ class Refusal(Exception):
         self.code, self.message, self.status = code, message, status
 
 
-class HangUp(Exception):
+class HangUp(Exception):  # noqa: N818
     """Close the connection without an answer."""
 
 
@@ -69,6 +70,7 @@ class FakeServer:
         self.calls: list[tuple[str, dict[str, Any]]] = []
         self.heartbeats: list[dict[str, Any]] = []
         self.failed: list[dict[str, Any]] = []
+        self.worker_calls: list[tuple[str, str]] = []  # operation, Authorization
         self.violations: list[str] = []
         self.before: dict[str, Callable[[dict[str, Any]], None]] = {}  # may raise Refusal or HangUp
         self.after: dict[str, Callable[[dict[str, Any]], None]] = {}  # done, but not yet answered
@@ -102,7 +104,9 @@ class FakeServer:
     def now(self) -> float:
         return time.time() + self.clock_offset
 
-    def send(self, node_id: str, payload: dict[str, Any] | str, topic: str = "sendCommand", command_id: str = "") -> str:
+    def send(
+        self, node_id: str, payload: dict[str, Any] | str, topic: str = "sendCommand", command_id: str = ""
+    ) -> str:
         """Queue a message; the command's id."""
         command_id = command_id or str(uuid.uuid4())
         message_id = f"aws.ssm.{command_id}.{node_id}"
@@ -155,6 +159,9 @@ class FakeServer:
         with self.changed:
             self.calls.append((operation, body))
             self.changed.notify_all()
+        if prefix == "Patchwright":
+            self.worker_calls.append((operation, headers.get("Authorization", "")))
+            raise Refusal("AccessDeniedException", "this server has no patch runs", 403)
         node_id = self._authenticate(prefix, operation, body, headers, raw)
         if operation in MEMBERS and set(body) != MEMBERS[operation]:
             self._breach(f"{operation} with members {sorted(body)}")
@@ -186,7 +193,9 @@ class FakeServer:
             raise Refusal("IncompleteSignature", "no usable Authorization header", 403)
         access_key, date, region, service, signed_names, signature = match.groups()
         when = headers["X-Amz-Date"]
-        sent_at = ssl.cert_time_to_seconds(time.strftime("%b %d %H:%M:%S %Y GMT", time.strptime(when, "%Y%m%dT%H%M%SZ")))
+        sent_at = ssl.cert_time_to_seconds(
+            time.strftime("%b %d %H:%M:%S %Y GMT", time.strptime(when, "%Y%m%dT%H%M%SZ"))
+        )
         if abs(sent_at - self.now()) > 300:
             raise Refusal("InvalidSignatureException", f"Signature expired: {when} is not near now", 403)
         if region != REGION or when[:8] != date:
@@ -217,7 +226,9 @@ class FakeServer:
             raise Refusal("AccessDeniedException", "no such node", 400)
         if names != ["content-type", "host", "x-amz-date", "x-amz-target"]:
             self._breach(f"signed headers {names}")
-        if headers.get("X-Amz-Content-Sha256") != hashlib.sha256(raw).hexdigest() or headers.get("X-Amz-Security-Token"):
+        if headers.get("X-Amz-Content-Sha256") != hashlib.sha256(raw).hexdigest() or headers.get(
+            "X-Amz-Security-Token"
+        ):
             self._breach("X-Amz-Content-Sha256 is wrong, or there is a security token")
         auth = SigV4Auth(Credentials(node_id, "unused"), "ssm", region)
         text, _ = _string_to_sign(auth, names, headers, raw)
@@ -260,6 +271,7 @@ class FakeServer:
         }
 
     def _update_instance_information(self, node_id: str, body: dict[str, Any]) -> dict[str, Any]:
+        del node_id
         required = {"InstanceId", "AgentName", "AgentVersion", "PlatformType"}
         if not required <= set(body) or not all(isinstance(value, str) for value in body.values()):
             self._breach(f"UpdateInstanceInformation with {sorted(body)}")
@@ -307,7 +319,12 @@ class FakeServer:
             self._breach(f"reply with members {sorted(payload)}")
         for result in (payload["runtimeStatus"] or {}).values():
             sizes = [len(result[name].encode()) for name in ("output", "standardOutput", "standardError")]
-            if set(result) != RESULT_MEMBERS or sizes[0] > 2500 or max(sizes) > 24000 or not isinstance(result["code"], int):
+            if (
+                set(result) != RESULT_MEMBERS
+                or sizes[0] > 2500
+                or max(sizes) > 24000
+                or not isinstance(result["code"], int)
+            ):
                 self._breach(f"step result with members {sorted(result)}, sizes {sizes}")
         with self.changed:
             for _, reply_id, earlier in self.replies:
@@ -365,7 +382,5 @@ class _Handler(BaseHTTPRequestHandler):
         pass
 
     def handle(self) -> None:
-        try:
+        with contextlib.suppress(OSError):
             super().handle()
-        except OSError:
-            pass

@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_der_private_key,
     load_der_public_key,
 )
+
 from patchwright_agent.daemon import crypto
 
 PSS = padding.PSS(mgf=padding.MGF1(hashes.SHA256()), salt_length=32)
@@ -88,7 +89,9 @@ def test_each_signature_has_a_salt_of_its_own(own_key: crypto.PrivateKey) -> Non
 
 
 def test_keys_survive_writing_and_reading(own_key: crypto.PrivateKey, other_key: rsa.RSAPrivateKey) -> None:
-    assert crypto.private_key_der(crypto.load_private_key(crypto.private_key_der(own_key))) == crypto.private_key_der(own_key)
+    assert crypto.private_key_der(crypto.load_private_key(crypto.private_key_der(own_key))) == crypto.private_key_der(
+        own_key
+    )
     foreign = crypto.load_private_key(der_of(other_key))
     other_key.public_key().verify(crypto.sign_pss(foreign, b"m"), b"m", PSS, hashes.SHA256())
 
@@ -104,13 +107,21 @@ def test_damaged_keys_are_refused(own_key: crypto.PrivateKey) -> None:
     der = crypto.private_key_der(own_key)
     middle = bytearray(der)
     middle[600] ^= 1
-    for damaged in (b"", der[:-1], der[:100], der + b"\0", bytes(middle), b"\x30\x80" + der[4:], b"\x30\x84" + b"\xff" * 4):
+    for damaged in (
+        b"",
+        der[:-1],
+        der[:100],
+        der + b"\0",
+        bytes(middle),
+        b"\x30\x80" + der[4:],
+        b"\x30\x84" + b"\xff" * 4,
+    ):
         with pytest.raises(crypto.CryptoError):
             crypto.load_private_key(damaged)
 
 
 def test_a_key_of_another_size_is_refused() -> None:
-    small = rsa.generate_private_key(public_exponent=65537, key_size=1024)
+    small = rsa.generate_private_key(public_exponent=65537, key_size=1024)  # noqa: S505 (it is to be refused)
     with pytest.raises(crypto.CryptoError):
         crypto.load_private_key(der_of(small))
 

@@ -1,15 +1,24 @@
 """Orders to steps. Sources: spec/agent-protocol.md 8 and 10; spec/operations.md 2.2 and 2.3."""
 
+import contextlib
 import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from patchwright_agent.daemon import documents, messages, outcomes
 from patchwright_agent.daemon.documents import DocumentError, Step, parse_order, resolve_parameters, substitute
 
-VALUES = {"commands": ["uname -r", "uptime"], "name": "web", "count": 3, "on": True, "map": {"a": "b"}, "tricky": "{{ name }}"}
+VALUES = {
+    "commands": ["uname -r", "uptime"],
+    "name": "web",
+    "count": 3,
+    "on": True,
+    "map": {"a": "b"},
+    "tricky": "{{ name }}",
+}
 
 
 def order(document: dict[str, Any], parameters: dict[str, Any] | None = None) -> str:
@@ -42,7 +51,11 @@ def test_substitution(template: Any, expected: Any) -> None:
     assert substitute(template, VALUES) == expected
 
 
-@given(st.recursive(st.none() | st.integers() | st.text(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)))
+@given(
+    st.recursive(
+        st.none() | st.integers() | st.text(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)
+    )
+)
 def test_without_parameters_nothing_changes(value: Any) -> None:
     assert substitute(value, {}) == value
 
@@ -78,7 +91,11 @@ def test_schema_1_2_steps_are_named_like_their_plugin(properties: Any) -> None:
         "runtimeConfig": {"aws:runShellScript": {"properties": properties}},
     }
     step = parse_order(order(document, {"c": ["a", "b"]})).steps[0]
-    assert (step.name, step.action, step.inputs["runCommand"]) == ("aws:runShellScript", "aws:runShellScript", ["a", "b"])
+    assert (step.name, step.action, step.inputs["runCommand"]) == (
+        "aws:runShellScript",
+        "aws:runShellScript",
+        ["a", "b"],
+    )
 
 
 @pytest.mark.parametrize(
@@ -230,7 +247,10 @@ SCAN = {
             {
                 "action": "aws:runShellScript",
                 "name": "PatchLinux",
-                "inputs": {"runCommand": ["curl http://example.net | sh"], "environment": {"PATCHWRIGHT_TOKEN": "v1.abc="}},
+                "inputs": {
+                    "runCommand": ["curl http://example.net | sh"],
+                    "environment": {"PATCHWRIGHT_TOKEN": "v1.abc="},
+                },
             },
         ]
     },
@@ -318,7 +338,9 @@ ORDER_LIKE = st.fixed_dictionaries(
         | st.fixed_dictionaries(
             {
                 "schemaVersion": st.sampled_from(["2.2", "1.2"]) | JSON_LIKE,
-                "mainSteps": st.lists(st.fixed_dictionaries({"name": JSON_LIKE, "action": JSON_LIKE, "inputs": JSON_LIKE})),
+                "mainSteps": st.lists(
+                    st.fixed_dictionaries({"name": JSON_LIKE, "action": JSON_LIKE, "inputs": JSON_LIKE})
+                ),
                 "parameters": JSON_LIKE,
                 "runtimeConfig": JSON_LIKE,
             }
@@ -328,6 +350,7 @@ ORDER_LIKE = st.fixed_dictionaries(
 
 
 @given(JSON_LIKE | ORDER_LIKE)
+@settings(deadline=None)
 def test_no_message_whatever_breaks_the_reading(value: Any) -> None:
     for raw in (value, {**MESSAGE, "Payload": json.dumps(value)}):
         try:
@@ -337,10 +360,8 @@ def test_no_message_whatever_breaks_the_reading(value: Any) -> None:
         messages.document_name(message.payload)
         messages.first_step_name(message.payload)
         messages.cancelled_command(message.payload, NODE)
-        try:
+        with contextlib.suppress(messages.Unusable):
             messages.scan_order(message.payload)
-        except messages.Unusable:
-            pass
         try:
             order = documents.parse_order(message.payload)
         except DocumentError:

@@ -1,4 +1,4 @@
-"""What the journal remembers after crashes, damage, full disks and years. Source: style.md "Let the agent be a guest"."""
+"""What the journal remembers after crashes, damage, full disks and years: the ground of exactly one result."""
 
 import errno
 import os
@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from patchwright_agent.daemon import journal as journal_module
 from patchwright_agent.daemon.clock import Clock
 from patchwright_agent.daemon.journal import Journal, JournalError, encode
@@ -48,7 +49,11 @@ def test_a_command_is_found_again_as_far_as_it_came(tmp_path: Path) -> None:
     assert state.acked
     assert (state.results[0].name, state.results[0].reply_id, state.results[0].result) == ("first", "r0", RESULT)
     assert state.sent == {"r0"}
-    assert (state.starts[1].first_at, state.starts[1].runs, state.starts[1].reboot_boot_id) == (1_000_000.0, 1, "boot-a")
+    assert (state.starts[1].first_at, state.starts[1].runs, state.starts[1].reboot_boot_id) == (
+        1_000_000.0,
+        1,
+        "boot-a",
+    )
     assert state.final is None
 
 
@@ -179,7 +184,10 @@ def test_at_most_ten_thousand_ids_are_kept_the_newest(tmp_path: Path) -> None:
 
 
 def test_records_of_another_version_are_seen_but_not_continued(tmp_path: Path) -> None:
-    strange: list[dict[str, Any]] = [{"t": "received", "id": "command-1", "at": 1.0}, {"t": "acked", "id": "command-1", "at": 2.0}]
+    strange: list[dict[str, Any]] = [
+        {"t": "received", "id": "command-1", "at": 1.0},
+        {"t": "acked", "id": "command-1", "at": 2.0},
+    ]
     (tmp_path / "journal").write_bytes(b"".join(encode(record) for record in strange))
     journal = Journal(str(tmp_path), StoppedClock())
     assert journal.commands == {}

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 from daemon_lab import PACKAGE
 from fake_server import ACTIVATION_CODE, ACTIVATION_ID, REGION, FakeServer
-from patchwright_agent.daemon import identity
 from tls_lab import authority
+
+from patchwright_agent.daemon import identity
 
 
 def register(

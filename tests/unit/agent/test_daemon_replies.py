@@ -4,8 +4,9 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from patchwright_agent.daemon import replies
 from patchwright_agent.daemon.clock import iso_time
 from patchwright_agent.daemon.command_state import CommandState
@@ -75,6 +76,7 @@ def test_the_combined_output_is_shared_out(stdout: bytes, stderr: bytes, stdout_
 
 
 @given(st.binary(max_size=200), st.binary(max_size=200), st.integers(1, 300))
+@settings(deadline=None)
 def test_no_output_whatever_exceeds_the_limits_in_bytes(stdout: bytes, stderr: bytes, times: int) -> None:
     shown = result(stdout * times, stderr * times)
     assert len(shown["output"].encode()) <= 2500
@@ -105,9 +107,9 @@ def test_the_final_reply_carries_the_step_only_if_there_is_one() -> None:
 
 def test_stored_replies_come_in_order_and_the_same_each_time() -> None:
     state = CommandState("c", "m", "Doc", "{}", 1.0)
-    state.apply({"t": "done", "step": 1, "name": "b", "reply_id": "r1", "result": result(b"2")})
-    state.apply({"t": "done", "step": 0, "name": "a", "reply_id": "r0", "result": result(b"1")})
-    state.apply({"t": "final", "reply_id": "rf", "payload": "final"})
+    state.apply({"t": "done", "at": 2.0, "step": 1, "name": "b", "reply_id": "r1", "result": result(b"2")})
+    state.apply({"t": "done", "at": 2.0, "step": 0, "name": "a", "reply_id": "r0", "result": result(b"1")})
+    state.apply({"t": "final", "at": 3.0, "reply_id": "rf", "payload": "final"})
     stored = list(replies.stored(state))
     assert [reply_id for reply_id, _ in stored] == ["r0", "r1", "rf"]
     assert list(json.loads(stored[1][1])["runtimeStatus"]) == ["b"]

@@ -3,6 +3,7 @@
 Sources: spec/agent-protocol.md 3; RFC 9112.
 """
 
+import contextlib
 import json
 import socket
 import ssl
@@ -16,10 +17,11 @@ import pytest
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
+from tls_lab import authority
+
 from patchwright_agent import connection, transport
 from patchwright_agent.daemon import sigv4
 from patchwright_agent.transport import BadAddress, Server, ServerError, Unreachable
-from tls_lab import authority
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
 
@@ -65,9 +67,8 @@ def call(url: str, timeout: float = 5) -> dict[str, object]:
 
 
 def test_a_request_on_the_wire() -> None:
-    with scripted(OK) as (url, requests):
-        with closing(Server(url)) as server:
-            server.call("Patchwright.StartPatchRun", {"a": "ü"}, bearer="token-1")
+    with scripted(OK) as (url, requests), closing(Server(url)) as server:
+        server.call("Patchwright.StartPatchRun", {"a": "ü"}, bearer="token-1")
     head, _, body = requests[0].partition(b"\r\n\r\n")
     lines = head.decode().split("\r\n")
     assert lines[0] == "POST / HTTP/1.1"
@@ -129,10 +130,8 @@ def test_an_answer_without_length_is_bounded(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(connection, "MAX_BODY_BYTES", 100_000)
 
     def pour(client: socket.socket) -> None:
-        try:
+        with contextlib.suppress(OSError):
             client.sendall(b"HTTP/1.0 200 OK\r\n\r\n" + b"x" * 10_000_000)
-        except OSError:
-            pass
 
     with scripted(pour) as (url, _), pytest.raises(Unreachable, match="larger than 100000 bytes"):
         call(url)
@@ -140,13 +139,11 @@ def test_an_answer_without_length_is_bounded(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_a_slow_drip_does_not_outlast_the_timeout() -> None:
     def drip(client: socket.socket) -> None:
-        try:
+        with contextlib.suppress(OSError):
             client.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
             while True:
                 client.sendall(b"x")
                 time.sleep(0.05)
-        except OSError:
-            pass
 
     started = time.monotonic()
     with scripted(drip) as (url, _), pytest.raises(Unreachable, match="in time"):
@@ -176,10 +173,22 @@ def test_an_answer_cut_short_is_not_repeated() -> None:
 @pytest.mark.parametrize(
     ("answer", "code", "message"),
     [
-        (b'HTTP/1.1 400 X\r\nContent-Length: 47\r\n\r\n{"__type":"ns#InvalidActivation","message":"m"}', "InvalidActivation", "m"),
-        (b'HTTP/1.1 403 X\r\nContent-Length: 2\r\nx-amzn-ErrorType: Denied:http://x\r\n\r\n{}', "Denied", "no explanation was given"),
+        (
+            b'HTTP/1.1 400 X\r\nContent-Length: 47\r\n\r\n{"__type":"ns#InvalidActivation","message":"m"}',
+            "InvalidActivation",
+            "m",
+        ),
+        (
+            b"HTTP/1.1 403 X\r\nContent-Length: 2\r\nx-amzn-ErrorType: Denied:http://x\r\n\r\n{}",
+            "Denied",
+            "no explanation was given",
+        ),
         (b"HTTP/1.1 502 X\r\nContent-Length: 4\r\n\r\noops", "HTTP502", "no explanation was given"),
-        (b"HTTP/1.1 200 X\r\nContent-Length: 2\r\n\r\n[]", "MalformedAnswer", "the server's answer is not a JSON object"),
+        (
+            b"HTTP/1.1 200 X\r\nContent-Length: 2\r\n\r\n[]",
+            "MalformedAnswer",
+            "the server's answer is not a JSON object",
+        ),
         (b"HTTP/1.1 200 X\r\nContent-Length: 4\r\n\r\n\xff\xfe\xfd\xfc", "MalformedAnswer", None),
     ],
 )
@@ -210,9 +219,9 @@ def test_redirects_are_not_followed() -> None:
 
 def test_a_deeply_nested_answer_is_malformed_and_no_crash() -> None:
     body = b"[" * 200_000
-    with scripted(b"HTTP/1.1 200 X\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)) as (url, _):
-        with pytest.raises(ServerError, match="not a JSON object"):
-            call(url)
+    answer = b"HTTP/1.1 200 X\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
+    with scripted(answer) as (url, _), pytest.raises(ServerError, match="not a JSON object"):
+        call(url)
 
 
 @pytest.mark.parametrize(
@@ -255,13 +264,11 @@ def tls_server(context: ssl.SSLContext) -> Iterator[str]:
     listener = socket.create_server(("127.0.0.1", 0))
 
     def serve() -> None:
-        try:
+        with contextlib.suppress(OSError):
             client, _ = listener.accept()
             with context.wrap_socket(client, server_side=True) as secured:
                 secured.recv(65536)
                 secured.sendall(OK)
-        except OSError:
-            pass
 
     thread = threading.Thread(target=serve, daemon=True)
     thread.start()
@@ -275,13 +282,13 @@ def test_tls_trusts_the_given_authority_alone(tmp_path: Path) -> None:
     with tls_server(ours.context()) as url, closing(Server(url, str(ours.ca_file))) as server:
         assert server.call("A.B", {}, timeout=5) == {}
     for wrong_file in (str(other.ca_file), None):
-        with tls_server(ours.context()) as url, pytest.raises(Unreachable, match="(?i)certificate"):
+        with tls_server(ours.context()) as url, pytest.raises(Unreachable, match=r"(?i)certificate"):
             Server(url, wrong_file).call("A.B", {}, timeout=5)
 
 
 def test_tls_checks_the_name(tmp_path: Path) -> None:
     elsewhere = authority(tmp_path / "a", "192.0.2.1")
-    with tls_server(elsewhere.context()) as url, pytest.raises(Unreachable, match="(?i)certificate|match"):
+    with tls_server(elsewhere.context()) as url, pytest.raises(Unreachable, match=r"(?i)certificate|match"):
         Server(url, str(elsewhere.ca_file)).call("A.B", {}, timeout=5)
 
 

@@ -16,7 +16,9 @@ class Authority:
     """Files in PEM form, and the SHA-256 of the authority's certificate."""
 
     def __init__(self, folder: Path, ca: x509.Certificate) -> None:
-        self.ca_file, self.certificate_file, self.key_file = (folder / name for name in ("ca.pem", "server.pem", "key.pem"))
+        self.ca_file, self.certificate_file, self.key_file = (
+            folder / name for name in ("ca.pem", "server.pem", "key.pem")
+        )
         self.ca_sha256 = ca.fingerprint(hashes.SHA256()).hex()
         self.files = (str(self.certificate_file), str(self.key_file))
 

@@ -26,7 +26,7 @@ def upgrade() -> None:
         sa.Column("iam_role", sa.String(length=64), nullable=False),
         sa.Column("description", sa.String(length=256), nullable=True),
         sa.Column("default_instance_name", sa.String(length=256), nullable=True),
-        sa.Column("registration_limit", sa.Integer(), nullable=False),
+        sa.Column("registration_limit", sa.Integer(), nullable=True),
         sa.Column("registrations_count", sa.Integer(), nullable=False),
         sa.Column("expires_at", sa.BigInteger(), nullable=False),
         sa.Column("created_at", sa.BigInteger(), nullable=False),

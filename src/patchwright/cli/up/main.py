@@ -1,0 +1,166 @@
+"""`patchwright up`: start, enrol, scan, show; then stay until told to end."""
+
+import argparse
+import contextlib
+import os
+import shlex
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TextIO
+
+from patchwright.cli.exits import ERROR, OK, Failed
+from patchwright.cli.output import json_text, printable, write
+from patchwright.cli.scan import DOCUMENT, wait_for
+from patchwright.cli.up.children import Child, end_with_parent
+from patchwright.cli.up.node import LocalAgent, agent_file
+from patchwright.cli.up.result import as_json, as_tables, failure_of, problems_text
+from patchwright.cli.up.server import FIRST_PORT, HOST, free_port, start_server, wait_ready
+from patchwright.client.calls import Client
+
+SCAN_TIMEOUT_SECONDS = 900
+"""A first scan without root may have to fetch every package index."""
+LOOK_SECONDS = 0.5
+MAX_OUTPUT_LINES = 15
+_ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Running:
+    """A server and an agent that run, and the node that this machine is."""
+
+    server: Child
+    agent: Child
+    client: Client
+    url: str
+    node_id: str
+
+    def check(self) -> None:
+        """Raises Failed if one of them has ended."""
+        for name, child in (("server", self.server), ("agent", self.agent)):
+            if child.exit_code() is not None:
+                raise Failed(f"the {name} ended by itself: {printable(child.last_words())} (log: {child.log})")
+
+
+def run_up(args: argparse.Namespace) -> int:
+    """Everything; 0 after a scan and an orderly end, 1 if there was no scan."""
+    if args.end_with_parent:
+        end_with_parent(os.getppid())
+    _end_on_signals()
+    try:
+        with _running(args.data_dir, args.agent_file) as running:
+            code = _scan(running, as_object=args.json)
+            if code == OK and not args.once:
+                _tell_more(running, args.data_dir, sys.stderr if args.json else sys.stdout)
+                _stay(running)
+            return code
+    except KeyboardInterrupt:
+        _say("ended before the scan was done")
+        return ERROR
+
+
+def _end_on_signals() -> None:
+    for number in _ENDING:
+        if signal.getsignal(number) is not signal.SIG_IGN or number is signal.SIGTERM:
+            signal.signal(number, signal.default_int_handler)
+
+
+@contextlib.contextmanager
+def _running(data_dir: Path, agent: Path | None) -> Iterator[Running]:
+    """Server and agent, started in this order and ended in the other."""
+    try:
+        data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        file = agent_file(agent)
+        port = free_port()
+        if port != FIRST_PORT:
+            _say(f"port {FIRST_PORT} is taken, so the server listens on {port}")
+        with contextlib.ExitStack() as children:
+            # Signals that come while the children end are for later: the end has its own limits.
+            server = start_server(data_dir, port, file)
+            children.callback(server.end)
+            children.callback(_ignore_signals)
+            wait_ready(server, port)
+            url = f"http://{HOST}:{port}"
+            _say(f"server: {url} (log: {server.log})")
+            client = Client(data_dir)
+            local = LocalAgent(file=file, state_dir=(data_dir / "agent").resolve())
+            node_id = local.enrolled(client, url)
+            child = local.start(data_dir / "agent.log")
+            children.callback(child.end)
+            children.callback(_ignore_signals)
+            _say(f"this machine is node {node_id}, scan only: nothing is ever installed on it (log: {child.log})")
+            yield Running(server=server, agent=child, client=client, url=url, node_id=node_id)
+    except PermissionError as denied:
+        text = f"{denied.filename}: {denied.strerror}: was it made by another user? Use another --data-dir"
+        raise Failed(text) from denied
+
+
+def _ignore_signals() -> None:
+    for number in _ENDING:
+        signal.signal(number, signal.SIG_IGN)
+
+
+def _scan(running: Running, *, as_object: bool) -> int:
+    """Scan, wait, print. The exit code: 1 if it failed, with the problem and its remedy on standard error."""
+    _say("scanning this machine")
+    command = running.client.call(
+        "ssm", "SendCommand", DocumentName=DOCUMENT, InstanceIds=[running.node_id], Parameters={"Operation": ["Scan"]}
+    )["Command"]
+    try:
+        (invocation,) = wait_for(running.client, command["CommandId"], SCAN_TIMEOUT_SECONDS, running.check)
+    except TimeoutError as late:
+        raise Failed(f"{late}: see {running.agent.log}") from late
+    node = running.client.call("patchwright", "DescribeNodePatches", NodeId=running.node_id)
+    if as_object:
+        write(json_text(as_json(node, invocation["Status"])))
+    else:
+        write(as_tables(node))
+    sys.stderr.write(problems_text(node))
+    failure = failure_of(node)
+    if invocation["Status"] != "Success":
+        failure = f"{invocation['StatusDetails']}\n{_output_of(invocation)}"
+    if failure:
+        _say("the scan failed: " + failure)
+        return ERROR
+    return OK
+
+
+def _output_of(invocation: dict[str, Any]) -> str:
+    """The last lines that the failed step printed."""
+    for step in invocation.get("CommandPlugins", ()):
+        if step.get("Status") not in ("Success", "Pending"):
+            lines = str(step.get("Output", "")).strip().splitlines()
+            return "\n".join(f"  {line}" for line in lines[-MAX_OUTPUT_LINES:])
+    return ""
+
+
+def _tell_more(running: Running, data_dir: Path, stream: TextIO) -> None:
+    program = Path(sys.argv[0]).resolve()
+    words = [str(program)] if program.name == "patchwright" else [sys.executable, "-m", "patchwright.cli.main"]
+    environment = shlex.join([*words, "env", "--data-dir", str(data_dir.resolve())])
+    stream.write(
+        f"\nAPI and health  {running.url}  (/readyz, /metrics); this release has no web console yet\n"
+        f'in a shell      eval "$({environment})"\n'
+        f"then            aws ssm describe-instance-patch-states --instance-ids {running.node_id}\n"
+        f"                {shlex.join([*words, 'why', running.node_id, 'PACKAGE'])}\n"
+        "\nCtrl-C ends it.\n"
+    )
+    stream.flush()
+
+
+def _stay(running: Running) -> None:
+    """Wait for a signal. Raises Failed if the server or the agent ends by itself."""
+    with contextlib.suppress(KeyboardInterrupt):
+        while True:
+            running.check()
+            time.sleep(LOOK_SECONDS)
+    _say("ending")
+
+
+def _say(text: str) -> None:
+    """Progress, to standard error."""
+    for line in text.splitlines():
+        print(printable(line), file=sys.stderr, flush=True)

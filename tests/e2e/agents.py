@@ -1,0 +1,90 @@
+"""The agent's zipapp on a real root: registered, run, ended and killed.
+
+    agent = Agent(root, zipapp, log_folder)                          # copied in; state in the usual folder
+    agent.register(server.url, activation, pin=pin)                  # the node id, also agent.node_id
+    agent.start("--scan-only"); agent.kill(); agent.start(); agent.stop()
+
+`activation` is what CreateActivation answered.
+"""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+from tests.e2e.roots import REPOSITORY_ROOT, Root
+
+PROGRAM = "/usr/local/bin/patchwright-agent.pyz"
+STATE_DIR = "/var/lib/patchwright-agent"
+STOP_SECONDS = 15.0
+
+
+def build_zipapp(target: Path) -> Path:
+    """Build the agent as `make dist` does; the path of the zipapp."""
+    subprocess.run(
+        [sys.executable, REPOSITORY_ROOT / "tools" / "build_agent.py", target], check=True, capture_output=True
+    )
+    return target
+
+
+class Agent:
+    """One identity on one host. `log` is all that its daemon has said, over restarts."""
+
+    def __init__(self, root: Root, zipapp: Path, log_folder: Path, state_dir: str = STATE_DIR) -> None:
+        self.root = root
+        self.state_dir = state_dir
+        self.node_id = ""
+        self._log_file = log_folder / f"{root.name}{state_dir.replace('/', '-')}.log"
+        self._log_file.touch()
+        self._options: tuple[str, ...] = ()
+        self._process: subprocess.Popen[str] | None = None
+        root.write(PROGRAM, zipapp.read_bytes(), 0o755)
+
+    def try_register(self, url: str, activation: Mapping[str, str], *options: str) -> subprocess.CompletedProcess[str]:
+        """Run `register`; the code goes by the environment, where no other user sees it."""
+        argv = ["python3", PROGRAM, "register", "--server", url, "--activation-id", activation["ActivationId"]]
+        return self.root.run(
+            [*argv, "--state-dir", self.state_dir, *options],
+            env={"PATCHWRIGHT_ACTIVATION_CODE": activation["ActivationCode"]},
+            check=False,
+        )
+
+    def register(self, url: str, activation: Mapping[str, str], pin: str = "") -> str:
+        """Register, trusting the authority that has this SHA-256 (or, without one, plain HTTP); the node id."""
+        done = self.try_register(url, activation, *(("--ca-sha256", pin) if pin else ("--insecure-http",)))
+        assert done.returncode == 0, done.stderr
+        self.node_id = done.stdout.strip()
+        return self.node_id
+
+    def start(self, *options: str) -> None:
+        """Run the daemon, with the options of the last start if none are given."""
+        self._options = options or self._options
+        argv = ["python3", PROGRAM, "run", "--state-dir", self.state_dir, *self._options]
+        with self._log_file.open("ab") as log:
+            self._process = self.root.popen(argv, stdout=log, stderr=log)
+
+    @property
+    def log(self) -> str:
+        return self._log_file.read_text(errors="replace")
+
+    def kill(self) -> None:
+        """kill -9 of the daemon alone: the steps that it started live on, as they do on a host."""
+        self._end(signal.SIGKILL)
+
+    def stop(self) -> None:
+        self._end(signal.SIGTERM)
+
+    def _end(self, number: signal.Signals) -> None:
+        if self._process is None:
+            return
+        children = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children")
+        deadline = time.monotonic() + STOP_SECONDS
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            for child in children.read_text().split():
+                os.kill(int(child), number)
+        self._process.wait(timeout=max(deadline - time.monotonic(), 0.1))
+        self._process = None

@@ -1,0 +1,108 @@
+"""docs/reference/reason-codes.md: one line per reason code, its sentence taken from the code that speaks it."""
+
+import sys
+from datetime import UTC, datetime
+
+from patchwright.core.baselines import PatchBaseline
+from patchwright.core.judgement import Reason, ReasonCode, ReleaseSource, UnjudgedCode
+from patchwright.core.sentences import Subject, remedy_for, sentence_for
+from patchwright.core.values import BaselineId, OperatingSystem
+from tools import generated
+
+REFERENCE = "docs/reference/reason-codes.md"
+MEANINGS = {
+    ReasonCode.APPROVED_BY_RULE: "A rule approves a newer version.",
+    ReasonCode.APPROVED_BY_LIST: "The list of approved patches names a newer version.",
+    ReasonCode.UP_TO_DATE: "The installed version is approved, and nothing newer is on offer.",
+    ReasonCode.NOT_SECURITY: "It is no security update, and the matching rules take security updates only.",
+    ReasonCode.FILTERED_OUT: "No rule's filters accept it.",
+    ReasonCode.GLOBAL_FILTER: "The baseline's global filters leave it out.",
+    ReasonCode.PENDING_APPROVAL: "A rule matches; its waiting days are not over.",
+    ReasonCode.AFTER_CUTOFF: "A rule matches; the version was released after its cut-off date.",
+    ReasonCode.REJECTED: "The list of rejected patches names it; action ALLOW_AS_DEPENDENCY.",
+    ReasonCode.REJECTED_BLOCKED: "The list of rejected patches names what is installed; action BLOCK.",
+    ReasonCode.NO_RULES: "The baseline has no rules, and its approved list does not name it.",
+    ReasonCode.NEWER_NOT_APPROVED: "An approved version is missing; a newer one is on offer and not approved.",
+    ReasonCode.NO_UPDATE_ON_OFFER: "The repositories offer nothing newer.",
+    ReasonCode.NOT_INSTALLED: "The package is not installed; a baseline never installs anew.",
+    ReasonCode.HELD: "Approved and missing, but held on the node.",
+    ReasonCode.PHASED: "Approved and missing, but the vendor's gradual roll-out has not reached the node.",
+    ReasonCode.FAILED_LAST_INSTALL: "Approved, and the last Install could not bring it in.",
+    ReasonCode.PENDING_REBOOT: "Installed without a reboot, and the node has not been booted since.",
+    ReasonCode.NO_CVE_SOURCE: "The node's repositories publish no CVE data (all of apt).",
+    ReasonCode.CVE_NOT_FOUND: "No notice of the node's repositories names the CVE.",
+    ReasonCode.CVE_FIXED: "The installed version has the fix.",
+    ReasonCode.CVE_OPEN: "A newer version fixes the CVE.",
+    ReasonCode.ADVISORY_NOT_FOUND: "No notice with that id concerns the node.",
+    ReasonCode.UNTRUSTED_REPOSITORY: "Only repositories whose signature the node does not trust offer it.",
+    ReasonCode.LOCAL_PACKAGE: "The installed version is in none of the node's repositories.",
+    ReasonCode.NOT_APPLICABLE: "Approved, but it does not apply to the node (Windows).",
+    ReasonCode.AVAILABLE_SECURITY_UPDATE: "A security update that applies and is not approved (Windows).",
+    ReasonCode.UNJUDGED: "The node can't be judged; the detail is one of the codes below.",
+}
+UNJUDGED = {
+    UnjudgedCode.NO_FACTS: "The node has not reported its packages.",
+    UnjudgedCode.WRONG_OPERATING_SYSTEM: "The baseline is for another operating system.",
+    UnjudgedCode.NEEDS_SCAN: "The last scan read other package sources than the baseline names.",
+    UnjudgedCode.NO_MATCHING_SOURCE: "The baseline's alternative sources do not name the node's product.",
+    UnjudgedCode.UNSUPPORTED_MANAGER: "The node's package manager is none that the rules read.",
+}
+_NOT_IN_SENTENCES = frozenset({
+    ReasonCode.NO_CVE_SOURCE, ReasonCode.CVE_NOT_FOUND, ReasonCode.CVE_FIXED, ReasonCode.CVE_OPEN,
+    ReasonCode.ADVISORY_NOT_FOUND, ReasonCode.UNJUDGED,
+})
+"""Their sentence quotes what was asked for; `core/explain.py` makes it."""
+_DAY = datetime(2026, 11, 2, tzinfo=UTC)
+_REASON = {"rule": 1, "entry": "openssl", "released_at": datetime(2026, 10, 26, tzinfo=UTC), "approved_at": _DAY,
+           "release_source": ReleaseSource.FIRST_REPORT}
+
+
+def _sentence(code: ReasonCode) -> str:
+    if code in _NOT_IN_SENTENCES:
+        return ""
+    return sentence_for(code, _reason(code), _subject(code))
+
+
+def _remedy(code: ReasonCode) -> str:
+    if code in _NOT_IN_SENTENCES:
+        return ""
+    return remedy_for(code, _reason(code), _subject(code))
+
+
+def _reason(code: ReasonCode) -> Reason:
+    members = dict(_REASON)
+    if code in (ReasonCode.NOT_SECURITY, ReasonCode.NO_RULES):
+        members["entry"] = None
+    inner = ReasonCode.PENDING_APPROVAL if code is ReasonCode.NEWER_NOT_APPROVED else code
+    return Reason(code=inner, **members)
+
+
+def _subject(code: ReasonCode) -> Subject:
+    baseline = PatchBaseline(
+        id=BaselineId("pb-0123456789abcdef0"), name="web-servers", operating_system=OperatingSystem.DEBIAN,
+        rejected_patches=("openssl",) if code in (ReasonCode.REJECTED, ReasonCode.REJECTED_BLOCKED) else (),
+    )
+    return Subject(
+        name="openssl", patch_id="openssl.amd64", baseline=baseline, installed="3.0.2-1", target="3.0.2-2", newest="3.0.2-3"
+    )
+
+
+def codes_part() -> str:
+    rows = []
+    for code in sorted(ReasonCode):
+        sentence, remedy = _sentence(code), _remedy(code)
+        rows.append((f"`{code}`", MEANINGS[code], sentence, f"`{remedy}`" if remedy.startswith(("aws", "apt")) else remedy))
+    return generated.table(("code", "meaning", "sentence, for example", "remedy, for example"), rows)
+
+
+def unjudged_part() -> str:
+    return generated.table(("detail", "meaning"), [(f"`{code}`", UNJUDGED[code]) for code in sorted(UnjudgedCode)])
+
+
+def parts() -> dict[tuple[str, str], str]:
+    """Everything that this tool writes. A code without a meaning above is a KeyError: give it one."""
+    return {(REFERENCE, "reason codes"): codes_part(), (REFERENCE, "unjudged codes"): unjudged_part()}
+
+
+if __name__ == "__main__":
+    sys.exit(generated.run(parts()))
