@@ -30,13 +30,13 @@ class Lab:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
-        self._running: list[subprocess.Popen[bytes]] = []
+        self.running: list[subprocess.Popen[bytes]] = []
 
     def __enter__(self) -> "Lab":
         return self
 
     def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
-        for process in self._running:
+        for process in self.running:
             if process.poll() is None:
                 process.kill()
                 process.wait()
@@ -45,11 +45,12 @@ class Lab:
     def start(self) -> subprocess.Popen[bytes]:
         """A server on the lab's folder and port."""
         program = Path(sys.executable).with_name("patchwright")
-        process = subprocess.Popen(
-            [program, "serve", "--data-dir", self.folder / "data", "--listen", f"127.0.0.1:{self.port}"],
-            stdout=subprocess.DEVNULL, stderr=(self.folder / "server.log").open("ab"),
-        )
-        self._running.append(process)
+        with (self.folder / "server.log").open("ab") as log:
+            process = subprocess.Popen(
+                [program, "serve", "--data-dir", self.folder / "data", "--listen", f"127.0.0.1:{self.port}"],
+                stdout=subprocess.DEVNULL, stderr=log,
+            )
+        self.running.append(process)
         return process
 
     def wait(self) -> None:
@@ -95,7 +96,7 @@ class Lab:
             [python, AGENT, "run", "--scan-only", "--state-dir", state],
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )
-        self._running.append(process)
+        self.running.append(process)
         return process
 
     def parked_polls(self) -> int:

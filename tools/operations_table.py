@@ -3,17 +3,18 @@
 import sys
 from collections import Counter
 
+from tools import generated
+
 from patchwright.api.registry import registry
 from patchwright.gateway.context import doors
 from patchwright.server import handlers
 from patchwright.wire.model import Models, Operation
-from tools import generated
 
 README, REFERENCE = "README.md", "docs/reference/operations.md"
 
 FAMILIES = (
     ("Patch baselines", ("PatchBaseline",)),
-    ("Patch groups", ("PatchGroup",)),
+    ("Patch groups", ("PatchGroup", "PatchBaselineForPatchGroup")),
     ("Patch states", ("InstancePatch", "NodePatches", "ExplainPatch")),
     ("Managed nodes and activations", ("Activation", "ManagedInstance", "InstanceInformation")),
     ("Run Command", ("Command",)),
@@ -23,7 +24,7 @@ FAMILIES = (
 """Heading -> words in an operation's name; the longest word that fits decides."""
 
 NOTES = {
-    "ssm:SendCommand": "documents `AWS-RunPatchBaseline` (Operation=Scan) and `AWS-RunShellScript`; explicit ids and tags",
+    "ssm:SendCommand": "`AWS-RunPatchBaseline` (Operation=Scan) and `AWS-RunShellScript`, to ids and tags",
     "ssm:GetCommandInvocation": "`PluginName` is needed for `AWS-RunPatchBaseline`, which has three steps",
     "ssm:AddTagsToResource": "patch baselines and managed nodes",
     "ssm:RemoveTagsFromResource": "patch baselines and managed nodes",
@@ -51,7 +52,9 @@ def not_served(models: Models) -> list[str]:
     """Operations of the SSM model that answer 501."""
     ssm = models.services["AmazonSSM"].operations.values()
     return sorted(
-        o.name for o in ssm if f"{o.service}:{o.name}" not in registry.entries and o.target not in doors and not _ours(o)
+        o.name
+        for o in ssm
+        if f"{o.service}:{o.name}" not in registry.entries and o.target not in doors and not _ours(o)
     )
 
 

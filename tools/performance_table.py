@@ -18,8 +18,13 @@ def rendered(results: Sequence[Mapping[str, Any]]) -> str:
         return NONE_YET
     rows = [
         (
-            f"`{r['name']}`", str(r["what"]), _figure(r["value"], r["unit"]), _figure(r.get("limit"), r["unit"]),
-            _peer(r), _number(r.get("ratio")), str(r["date"])[:10],
+            f"`{r['name']}`",
+            str(r["what"]),
+            _figure(r["value"], r["unit"]),
+            _figure(r.get("limit"), r["unit"]),
+            _peer(r),
+            _number(r.get("ratio")),
+            str(r["date"])[:10],
         )
         for r in results
     ]
@@ -48,9 +53,10 @@ def _number(value: object) -> str:
 
 
 def parts() -> dict[tuple[str, str], str]:
-    """Everything that this tool writes."""
-    results = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else []
-    return {(PAGE, "figures"): rendered(results)}
+    """What this tool writes; nothing without results, so that the page keeps its last figures."""
+    if not RESULTS.exists():
+        return {}
+    return {(PAGE, "figures"): rendered(json.loads(RESULTS.read_text(encoding="utf-8")))}
 
 
 if __name__ == "__main__":

@@ -3,11 +3,12 @@
 import sys
 from datetime import UTC, datetime
 
+from tools import generated
+
 from patchwright.core.baselines import PatchBaseline
 from patchwright.core.judgement import Reason, ReasonCode, ReleaseSource, UnjudgedCode
 from patchwright.core.sentences import Subject, remedy_for, sentence_for
 from patchwright.core.values import BaselineId, OperatingSystem
-from tools import generated
 
 REFERENCE = "docs/reference/reason-codes.md"
 MEANINGS = {
@@ -47,14 +48,18 @@ UNJUDGED = {
     UnjudgedCode.NO_MATCHING_SOURCE: "The baseline's alternative sources do not name the node's product.",
     UnjudgedCode.UNSUPPORTED_MANAGER: "The node's package manager is none that the rules read.",
 }
-_NOT_IN_SENTENCES = frozenset({
-    ReasonCode.NO_CVE_SOURCE, ReasonCode.CVE_NOT_FOUND, ReasonCode.CVE_FIXED, ReasonCode.CVE_OPEN,
-    ReasonCode.ADVISORY_NOT_FOUND, ReasonCode.UNJUDGED,
-})
+_NOT_IN_SENTENCES = frozenset(
+    {
+        ReasonCode.NO_CVE_SOURCE,
+        ReasonCode.CVE_NOT_FOUND,
+        ReasonCode.CVE_FIXED,
+        ReasonCode.CVE_OPEN,
+        ReasonCode.ADVISORY_NOT_FOUND,
+        ReasonCode.UNJUDGED,
+    }
+)
 """Their sentence quotes what was asked for; `core/explain.py` makes it."""
 _DAY = datetime(2026, 11, 2, tzinfo=UTC)
-_REASON = {"rule": 1, "entry": "openssl", "released_at": datetime(2026, 10, 26, tzinfo=UTC), "approved_at": _DAY,
-           "release_source": ReleaseSource.FIRST_REPORT}
 
 
 def _sentence(code: ReasonCode) -> str:
@@ -70,28 +75,41 @@ def _remedy(code: ReasonCode) -> str:
 
 
 def _reason(code: ReasonCode) -> Reason:
-    members = dict(_REASON)
-    if code in (ReasonCode.NOT_SECURITY, ReasonCode.NO_RULES):
-        members["entry"] = None
+    """A reason of rule 1, or of the entry `openssl`, with a date that a node's report gave."""
     inner = ReasonCode.PENDING_APPROVAL if code is ReasonCode.NEWER_NOT_APPROVED else code
-    return Reason(code=inner, **members)
+    return Reason(
+        code=inner,
+        rule=1,
+        entry=None if code in (ReasonCode.NOT_SECURITY, ReasonCode.NO_RULES) else "openssl",
+        released_at=datetime(2026, 10, 26, tzinfo=UTC),
+        release_source=ReleaseSource.FIRST_REPORT,
+        approved_at=_DAY,
+    )
 
 
 def _subject(code: ReasonCode) -> Subject:
     baseline = PatchBaseline(
-        id=BaselineId("pb-0123456789abcdef0"), name="web-servers", operating_system=OperatingSystem.DEBIAN,
+        id=BaselineId("pb-0123456789abcdef0"),
+        name="web-servers",
+        operating_system=OperatingSystem.DEBIAN,
         rejected_patches=("openssl",) if code in (ReasonCode.REJECTED, ReasonCode.REJECTED_BLOCKED) else (),
     )
     return Subject(
-        name="openssl", patch_id="openssl.amd64", baseline=baseline, installed="3.0.2-1", target="3.0.2-2", newest="3.0.2-3"
+        name="openssl",
+        patch_id="openssl.amd64",
+        baseline=baseline,
+        installed="3.0.2-1",
+        target="3.0.2-2",
+        newest="3.0.2-3",
     )
 
 
 def codes_part() -> str:
     rows = []
     for code in sorted(ReasonCode):
-        sentence, remedy = _sentence(code), _remedy(code)
-        rows.append((f"`{code}`", MEANINGS[code], sentence, f"`{remedy}`" if remedy.startswith(("aws", "apt")) else remedy))
+        remedy = _remedy(code)
+        shown = f"`{remedy}`" if remedy.startswith(("aws", "apt")) else remedy
+        rows.append((f"`{code}`", MEANINGS[code], _sentence(code), shown))
     return generated.table(("code", "meaning", "sentence, for example", "remedy, for example"), rows)
 
 

@@ -5,22 +5,31 @@ import ast
 import re
 import sys
 from dataclasses import MISSING, fields
+from itertools import pairwise
 from pathlib import Path
+
+from tools import generated
 
 from patchwright.cli.main import parser
 from patchwright.server import settings as settings_module
 from patchwright.server.settings import Settings
-from tools import generated
 
 SETTINGS, CLI = "docs/reference/settings.md", "docs/reference/cli.md"
 WORDS = {
+    "data_dir": "Folder of keys, certificates, the SQLite file and the administrator's AWS files.",
+    "database_url": "`postgresql://…`; without it SQLite in the data folder.",
+    "public_url": "What nodes and clients call; without it the listening address.",
+    "tls": "`auto`: a certificate authority of its own, in the data folder. With `--tls-cert` it is `files` by itself.",
+    "user": "the name of the key's user; required",
+    "id": "the key's id",
+    "node": "its id, or a name that one node alone has",
     "listen": "Address and port to listen on. Loopback only, unless TLS is on.",
     "account_id": "Id of the first account. It counts at the first start only.",
     "region": "Region of the administrator's profile. Operators may use any other.",
     "tls_cert": "Certificate chain (PEM) of your own. Goes with `--tls-key`.",
     "tls_key": "Private key (PEM) of that certificate.",
 }
-"""For settings that the code does not describe in a sentence."""
+"""For settings and options that the code does not describe, or not for a reader of this page."""
 
 
 def settings_part() -> str:
@@ -62,7 +71,7 @@ def _attribute_docstrings(path: Path) -> dict[str, str]:
     tree = ast.parse(path.read_text(encoding="utf-8"))
     body = next(n.body for n in tree.body if isinstance(n, ast.ClassDef) and n.name == "Settings")
     found = {}
-    for before, after in zip(body, body[1:], strict=False):
+    for before, after in pairwise(body):
         text = after.value if isinstance(after, ast.Expr) else None
         if isinstance(before, ast.AnnAssign) and isinstance(before.target, ast.Name) and isinstance(text, ast.Constant):
             found[before.target.id] = " ".join(str(text.value).split())
@@ -92,7 +101,8 @@ def cli_part() -> str:
     """A section per command with its options."""
     lines = []
     for name, below in sorted(commands().items()):
-        rows = [(_option(a), _help(a)) for a in below._actions if a.dest != "help"]
+        shown = [a for a in below._actions if a.help != argparse.SUPPRESS and a.dest != "help"]
+        rows = [(_option(a), _help(a)) for a in shown]
         lines += [f"### patchwright {name}", "", _summary(name, below), "", "```text", _usage(below), "```", ""]
         lines += [generated.table(("option", "meaning"), rows), ""] if rows else []
     return "\n".join(lines)
@@ -123,7 +133,11 @@ def _option(action: argparse.Action) -> str:
 
 
 def _help(action: argparse.Action) -> str:
-    text = action.help or WORDS.get(action.dest, "")
+    text = (
+        action.help or WORDS.get(action.dest) or _attribute_docstrings(Path(settings_module.__file__)).get(action.dest)
+    )
+    if not text:
+        raise ValueError(f"the option {action.dest} has no description, in its parser or here")
     return " ".join(text.replace("%%", "%").split())
 
 

@@ -12,17 +12,21 @@ import json
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, cached_property
 from typing import Any
 from urllib.parse import urlsplit
 
+import boto3
 import botocore.auth
+import botocore.session
 from botocore.awsrequest import AWSRequest
+from botocore.config import Config
 from botocore.credentials import Credentials
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from patchwright.wire.model import DATA_DIRECTORY
 from tests.contract.conftest import RunningServer
 
 MESSAGES = "EC2WindowsMessageDeliveryService"
@@ -387,13 +391,33 @@ def usual_host() -> DebianHost:
     )
 
 
-class Fleet:
-    """Nodes of one test's region, with the operator's client beside them."""
+@cache
+def _session(key_id: str, secret: str) -> boto3.Session:
+    """One session for all tests of a server: it keeps the parsed model, which takes longer to read than most tests."""
+    session = botocore.session.Session()
+    session.set_config_variable("data_path", str(DATA_DIRECTORY))
+    session.set_credentials(key_id, secret)
+    return boto3.Session(botocore_session=session, region_name="local-1")
 
-    def __init__(self, server: RunningServer, ssm: Any, region: str) -> None:
+
+class Fleet:
+    """Nodes of one test's region, with the operator's clients beside them."""
+
+    def __init__(self, server: RunningServer, region: str) -> None:
         self.server = server
-        self.ssm = ssm
         self.region = region
+        self.ssm = self.client("ssm", region)
+
+    def client(self, service: str, region: str) -> Any:
+        """A client as administrator."""
+        return _session(self.server.key_id, self.server.secret).client(
+            service, region_name=region, endpoint_url=self.server.url,
+            config=Config(retries={"max_attempts": 0}, parameter_validation=False),
+        )
+
+    @cached_property
+    def patchwright(self) -> Any:
+        return self.client("patchwright", self.region)
 
     def activation(self, limit: int = 1, **more: Any) -> dict[str, str]:
         made = self.ssm.create_activation(IamRole="service-role", RegistrationLimit=limit, **more)

@@ -17,8 +17,8 @@ from tests.contract.nodes_door import Fleet, Node, Refusal, post, public_text, u
 
 
 @pytest.fixture
-def fleet(server: RunningServer, ssm: Any, region: str) -> Fleet:
-    return Fleet(server, ssm, region)
+def fleet(server: RunningServer, region: str) -> Fleet:
+    return Fleet(server, region)
 
 
 def _ids(ssm: Any, **request: Any) -> list[str]:
@@ -82,17 +82,16 @@ def test_texts_of_a_host_are_kept_without_control_characters(fleet: Fleet) -> No
     assert shown["PlatformName"] == "x" * 256
 
 
-@pytest.mark.parametrize("spoil", ["code", "id", "both_nul"])
-def test_a_wrong_activation_registers_nothing_and_says_no_more(fleet: Fleet, spoil: str) -> None:
+def test_a_wrong_activation_registers_nothing_and_says_no_more(fleet: Fleet) -> None:
     good = fleet.activation()
-    bad = {
-        "code": {**good, "ActivationCode": "x" * 20},
-        "id": {**good, "ActivationId": "00000000-0000-4000-8000-000000000000"},
-        "both_nul": {"ActivationId": "\x00" * 36, "ActivationCode": "\x00" * 20},
-    }[spoil]
-    with pytest.raises(Refusal) as refused:
-        Node(fleet.server.url, fleet.region).register(bad)
-    assert (refused.value.status, refused.value.code) == (400, "InvalidActivation")
+    for bad in (
+        {**good, "ActivationCode": "x" * 20},
+        {**good, "ActivationId": "00000000-0000-4000-8000-000000000000"},
+        {"ActivationId": "\x00" * 36, "ActivationCode": "\x00" * 20},
+    ):
+        with pytest.raises(Refusal) as refused:
+            Node(fleet.server.url, fleet.region).register(bad)
+        assert (refused.value.status, refused.value.code) == (400, "InvalidActivation")
     assert _ids(fleet.ssm) == []
 
 
@@ -198,27 +197,27 @@ def test_every_filter_narrows(fleet: Fleet) -> None:
     assert _ids(fleet.ssm, **legacy) == [windows.id]
 
 
-@pytest.mark.parametrize(
-    ("request_", "code"),
-    [
-        (_filter("Nonsense", "x"), "InvalidFilterKey"),
-        (_filter("tag:", "x"), "InvalidFilterKey"),
-        (_filter("PingStatus", "Asleep"), "InvalidInstanceInformationFilterValue"),
-        (_filter("ResourceType", "Toaster"), "InvalidInstanceInformationFilterValue"),
-        (_filter("InstanceIds", "mi-00000000000000000"), "InvalidInstanceId"),
-        ({"NextToken": "garbage"}, "InvalidNextToken"),
-        ({"MaxResults": 4}, "ValidationException"),
-        ({"MaxResults": 51}, "ValidationException"),
-        ({"Filters": [{"Key": "tag:a", "Values": ["b"]}, {"Key": "PingStatus", "Values": ["Online"]}]},
-         "ValidationException"),
-        ({**_filter("PingStatus", "Online"),
-          "InstanceInformationFilterList": [{"key": "PlatformTypes", "valueSet": ["Linux"]}]}, "ValidationException"),
-    ],
-)
-def test_each_bad_listing_gets_its_own_error(ssm: Any, request_: dict[str, Any], code: str) -> None:
-    with pytest.raises(ClientError) as refused:
-        ssm.describe_instance_information(**request_)
-    assert _code(refused) == code
+BAD_LISTINGS: list[tuple[dict[str, Any], str]] = [
+    (_filter("Nonsense", "x"), "InvalidFilterKey"),
+    (_filter("tag:", "x"), "InvalidFilterKey"),
+    (_filter("PingStatus", "Asleep"), "InvalidInstanceInformationFilterValue"),
+    (_filter("ResourceType", "Toaster"), "InvalidInstanceInformationFilterValue"),
+    (_filter("InstanceIds", "mi-00000000000000000"), "InvalidInstanceId"),
+    ({"NextToken": "garbage"}, "InvalidNextToken"),
+    ({"MaxResults": 4}, "ValidationException"),
+    ({"MaxResults": 51}, "ValidationException"),
+    ({"Filters": [{"Key": "tag:a", "Values": ["b"]}, {"Key": "PingStatus", "Values": ["Online"]}]},
+     "ValidationException"),
+    ({**_filter("PingStatus", "Online"),
+      "InstanceInformationFilterList": [{"key": "PlatformTypes", "valueSet": ["Linux"]}]}, "ValidationException"),
+]
+
+
+def test_each_bad_listing_gets_its_own_error(fleet: Fleet) -> None:
+    for request, code in BAD_LISTINGS:
+        with pytest.raises(ClientError) as refused:
+            fleet.ssm.describe_instance_information(**request)
+        assert _code(refused) == code, request
 
 
 def test_pages_come_in_the_order_of_ids_and_end(fleet: Fleet) -> None:
@@ -252,9 +251,9 @@ def test_a_deregistered_node_is_gone_and_stays_out(fleet: Fleet) -> None:
         assert _code(refused) == "InvalidInstanceId"
 
 
-def test_a_cloud_instances_id_cannot_be_deregistered(ssm: Any) -> None:
+def test_a_cloud_instances_id_cannot_be_deregistered(fleet: Fleet) -> None:
     with pytest.raises(ClientError) as refused:
-        ssm.deregister_managed_instance(InstanceId="i-0123456789abcdef0")
+        fleet.ssm.deregister_managed_instance(InstanceId="i-0123456789abcdef0")
     assert _code(refused) == "ValidationException"
 
 

@@ -63,7 +63,8 @@ def _typed(text: str, expected: list[str]) -> Typed:
 
 
 def compare(expected: tuple[str, ...], output: str, where: str) -> None:
-    """Each expected line is there, in order; `…` is any text of a line, `...` any lines. Nothing shown: nothing asked."""
+    """Each expected line is there, in order: `…` is any text, `...` any lines. A command without output shown may say
+    anything. Raises Mismatch."""
     if not expected:
         return
     patterns = [_ANY_LINES if line.strip() == _ANY_LINES else _pattern(line) for line in expected]
@@ -97,11 +98,19 @@ class Shell:
         self._substitutions = dict(sorted(substitutions.items(), key=lambda item: -len(item[0])))
         path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
         environment = {"PATH": path, "HOME": str(folder), "LC_ALL": "C.UTF-8", "COLUMNS": "200", "AWS_PAGER": ""}
+        # For pages that start a server without naming its port.
+        environment["PATCHWRIGHT_LISTEN"] = f"127.0.0.1:{free_port()}"
         self._background: list[subprocess.Popen[bytes]] = []
         self._environment = environment
         self._shell = subprocess.Popen(
-            ["bash", "--noprofile", "--norc"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-            cwd=folder, env=environment, text=True, start_new_session=True,
+            ["bash", "--noprofile", "--norc"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            cwd=folder,
+            env=environment,
+            text=True,
+            start_new_session=True,
         )
 
     def run(self, block: Block) -> None:
@@ -118,8 +127,13 @@ class Shell:
         log = self._folder / f"background-{len(self._background)}.log"
         with log.open("wb") as file:
             process = subprocess.Popen(
-                ["bash", "-c", f"exec {self._own(command.text)}"], stdin=subprocess.DEVNULL, stdout=file,
-                stderr=subprocess.STDOUT, cwd=self._folder, env=self._environment, start_new_session=True,
+                ["bash", "-c", f"exec {self._own(command.text)}"],
+                stdin=subprocess.DEVNULL,
+                stdout=file,
+                stderr=subprocess.STDOUT,
+                cwd=self._folder,
+                env=self._environment,
+                start_new_session=True,
             )
         self._background.append(process)
         wanted = tuple(self._own(line) for line in (_ANY_LINES, *command.expected, _ANY_LINES))
@@ -137,14 +151,9 @@ class Shell:
 
     def close(self) -> None:
         """End the shell and all that it started, by their own process groups."""
-        for process in (*reversed(self._background), self._shell):
-            if process.poll() is None:
-                os.killpg(process.pid, signal.SIGTERM)
-                try:
-                    process.wait(timeout=10)
-                except subprocess.TimeoutExpired:
-                    os.killpg(process.pid, signal.SIGKILL)
-                    process.wait(timeout=10)
+        for background in reversed(self._background):
+            _end(background)
+        _end(self._shell)
         for pipe in (self._shell.stdin, self._shell.stdout):
             if pipe is not None:
                 pipe.close()
@@ -174,6 +183,16 @@ class Shell:
         raise Mismatch(f"{text}\ndid not end; so far\n{''.join(lines)}")
 
 
+def _end(process: subprocess.Popen[bytes] | subprocess.Popen[str]) -> None:
+    if process.poll() is None:
+        os.killpg(process.pid, signal.SIGTERM)
+        try:
+            process.wait(timeout=10)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait(timeout=10)
+
+
 def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -186,10 +205,11 @@ def shell_for(folder: Path) -> Shell:
     (folder / "dist").mkdir()
     agent = folder / "dist" / "patchwright-agent.pyz"
     subprocess.run([sys.executable, ROOT / "tools" / "build_agent.py", agent], check=True, capture_output=True)
-    (folder / "Makefile").symlink_to(ROOT / "Makefile")
     return Shell(
         folder,
         {
+            # test_reference.py holds the Makefile to this.
+            "make run": f"patchwright up --data-dir ./var --agent-file {agent}",
             "8484": str(free_port()),
             "0.0.0.0": "127.0.0.1",
             "patch.example.org": "localhost",

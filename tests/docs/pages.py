@@ -6,7 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-RUN_PAGES = ("README.md", "docs/tutorial.md", *sorted(p.relative_to(ROOT).as_posix() for p in ROOT.glob("docs/how-to/*.md")))
+RUN_PAGES = (
+    "README.md",
+    "docs/tutorial.md",
+    *sorted(p.relative_to(ROOT).as_posix() for p in ROOT.glob("docs/how-to/*.md")),
+)
 """Pages whose blocks are executed."""
 
 _FENCE = re.compile(r"^(?P<indent> *)```(?P<info>[^`]*)$")
@@ -41,7 +45,8 @@ def text_of(page: str) -> str:
 
 def blocks(page: str) -> Iterator[Block]:
     """Fenced blocks in the order of the page."""
-    start, info, indent, inside = 0, "", 0, []
+    start, info, indent = 0, "", 0
+    inside: list[str] = []
     for number, line in enumerate(text_of(page).splitlines(), 1):
         fence = _FENCE.match(line)
         if fence and not start:

@@ -77,11 +77,11 @@ exec chroot "$root" /bin/sh -c 'echo ready; exec >/dev/null 2>&1; while :; do sl
 """
 
 
-class CannotRun(Exception):  # noqa: N818 - a state of the machine, not a mistake
+class CannotRun(Exception):
     """This machine cannot make hosts; the message says what is missing."""
 
 
-class CommandFailed(AssertionError):  # noqa: N818 - what happened, as the agent's own exceptions say it
+class CommandFailed(AssertionError):
     """A command in a root ended with another code than 0; the message holds its output."""
 
 

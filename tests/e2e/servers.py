@@ -42,7 +42,7 @@ POLL_SECONDS = 0.03
 T = TypeVar("T")
 
 
-class ServerDied(AssertionError):  # noqa: N818 - what happened
+class ServerDied(AssertionError):
     """A server ended that should have served; the message holds the end of its log."""
 
 
@@ -137,15 +137,15 @@ class ServerProcess:
         parser.read(self.data_dir / "aws" / file)
         return parser["default"]
 
-    def client(self, service: str = "ssm") -> Any:
-        """A boto3 client of the administrator; each call is made once. It calls the server itself, past any proxy."""
+    def client(self, service: str = "ssm", url: str = "") -> Any:
+        """A boto3 client of the administrator; each call is made once. Without `url` it goes past any proxy."""
         credentials = self._profile("credentials")
         session = botocore.session.Session()
         session.set_config_variable("data_path", str(DATA_DIRECTORY))
         session.set_credentials(credentials["aws_access_key_id"], credentials["aws_secret_access_key"])
         return boto3.Session(botocore_session=session, region_name="local-1").client(
             service,
-            endpoint_url=self.own_url,
+            endpoint_url=url or self.own_url,
             verify=str(self.ca_file) if self.own_url.startswith("https") else None,
             config=Config(retries={"max_attempts": 0}, connect_timeout=5, read_timeout=20),
         )

@@ -47,11 +47,11 @@ class Node:
 
     @property
     def platform_name(self) -> str:
-        return self._system.name or "Linux"
+        return str(self._system.name or "Linux")
 
     @property
     def platform_version(self) -> str:
-        return self._system.version_id
+        return str(self._system.version_id)
 
     def send_probe(self) -> None:
         """The first heartbeat after a start: who is here, and nothing that would overwrite stored fields."""

@@ -86,7 +86,8 @@ def _start(tx: Tx, command: Command, now: datetime) -> None:
     cap = concurrency_cap(command.request.get("MaxConcurrency", DEFAULT_MAX_CONCURRENCY), command.target_count)
     allowed = may_start(progress, cap=cap, threshold=threshold_of(command))
     if allowed is None:
-        _terminate(tx, command, undelivered, now)
+        # What was offered to a node that is there counts as started; an offline node has not begun.
+        _terminate(tx, command, [i for i in undelivered if i.waiting or i.details is Details.DELAYED], now)
         return
     for node_id in gone:
         commands.update_invocation(tx, command.id, node_id, visible_at=None)
@@ -101,9 +102,9 @@ def _gives_up_slot(invocation: Invocation, now: datetime) -> bool:
     return now >= held_since + HOLD_SLOT
 
 
-def _terminate(tx: Tx, command: Command, undelivered: Sequence[Invocation], now: datetime) -> None:
-    """End all that no node was handed yet, those that wait for an offline node included. Source: operations.md 3.2."""
-    for invocation in undelivered:
+def _terminate(tx: Tx, command: Command, chosen: Sequence[Invocation], now: datetime) -> None:
+    """End what will not be started any more. Source: operations.md 3.2."""
+    for invocation in chosen:
         commands.update_invocation(
             tx,
             command.id,
@@ -134,7 +135,7 @@ def settle(tx: Tx, command_id: str) -> None:
     command = commands.get(tx, command_id)
     rolled = roll_up(commands.count_by_details(tx, command_id), threshold=threshold_of(command))
     commands.save_roll_up(tx, command_id, rolled)
-    if rolled.open and commands.has_undelivered(tx, command_id, offered=rolled.errors > threshold_of(command)):
+    if rolled.open and commands.has_waiting(tx, command_id, or_delayed=rolled.errors > threshold_of(command)):
         tx.wake("commands")
 
 

@@ -3,12 +3,21 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from patchwright.core.approval import AptDelays
+from patchwright.core.approval import Approver, AptDelays
 from patchwright.core.baselines import PatchBaseline
 from patchwright.core.facts import NodeFacts
 from patchwright.core.groups import Resolution, patch_group_of, resolve
 from patchwright.core.judge import judge
-from patchwright.core.judgement import Catalogue, Counts, History, Judgement, Unjudged, UnjudgedCode
+from patchwright.core.judgement import (
+    Catalogue,
+    Counts,
+    FirstSeen,
+    FirstSeenKey,
+    History,
+    Judgement,
+    Unjudged,
+    UnjudgedCode,
+)
 from patchwright.core.nodes import ManagedNode, product_of
 from patchwright.core.predefined import BY_ID, DEFAULT_FOR
 from patchwright.core.tags import TaggedType
@@ -59,6 +68,39 @@ class JudgedNode:
         return self.outcome.counts if isinstance(self.outcome, Judgement) else Counts()
 
 
+class Shared:
+    """First-seen times and approvals that nodes judged together have in common.
+
+    Belongs to one snapshot of the store: facts and the first-seen times of their versions are written together, and
+    a version whose time is unknown would not have to wait.
+    """
+
+    def __init__(self, apt_delays: AptDelays) -> None:
+        self.apt_delays = apt_delays
+        self._seen: dict[str, tuple[set[str], dict[FirstSeenKey, FirstSeen]]] = {}
+        self._approvers: dict[tuple[object, ...], Approver] = {}
+
+    def catalogue(self, tx: Tx, node: ManagedNode, known: NodeFacts | None, baseline: PatchBaseline) -> Catalogue:
+        """First-seen times of the node's packages, read only where a rule's wait can use them."""
+        waits = any(r.approve_after_days or r.approve_until_date for r in baseline.rules) and not baseline.predefined
+        if known is None or not waits or FAMILY_OF[known.operating_system] is not Family.APT:
+            return Catalogue()
+        account = node.scope.account
+        names, times = self._seen.setdefault(account, (set(), {}))
+        new = {p.package.name for p in known.installed} - names
+        if new:
+            names |= new
+            times |= first_seen.catalogue(tx, account, sorted(new)).first_seen
+        return Catalogue(first_seen=times)
+
+    def approver(self, governed: Governed, node: ManagedNode, product: str, catalogue: Catalogue, now: datetime) -> Approver:
+        """One approver for all nodes under the same version of a baseline, of one product, at one instant."""
+        key = (node.scope, governed.baseline.id, governed.version, product, now)
+        if key not in self._approvers:
+            self._approvers[key] = Approver(governed.baseline, product, catalogue, now, apt_delays=self.apt_delays)
+        return self._approvers[key]
+
+
 def governed_by(tx: Tx, node: ManagedNode, system: OperatingSystem) -> Governed:
     """The baseline of the node: its group's for this system, else the system's default. Source: 2.2."""
     scope = node.scope
@@ -97,21 +139,28 @@ def load_facts(tx: Tx, node: ManagedNode, record: FactsRecord | None) -> NodeFac
     )
 
 
-def judge_node(tx: Tx, node: ManagedNode, now: datetime, apt_delays: AptDelays) -> JudgedNode:
-    """The node's live judgement at `now`, from the facts that it last reported. Reads only."""
+def judge_node(
+    tx: Tx, node: ManagedNode, now: datetime, apt_delays: AptDelays, shared: Shared | None = None
+) -> JudgedNode:
+    """The node's live judgement at `now`, from the facts that it last reported. Reads only.
+
+    `shared` serves nodes that are judged in one transaction; it must have been made for it.
+    """
+    shared = shared or Shared(apt_delays)
     record = facts.current(tx, node.id)
     known = load_facts(tx, node, record)
     # A node that never said what it is gets the answer for Debian: NO_FACTS, whatever the baseline.
     system = node.operating_system or OperatingSystem.DEBIAN
     governed = governed_by(tx, node, system)
     history = judgements.history(tx, node.id)
-    catalogue = _catalogue(tx, node, known, governed.baseline)
+    catalogue = shared.catalogue(tx, node, known, governed.baseline)
     if known is None and record is not None:
         outcome: Judgement | Unjudged = Unjudged(
             code=UnjudgedCode.UNSUPPORTED_MANAGER, reason="The node's operating system is not one that baselines know."
         )
     else:
-        outcome = judge(known, history, governed.baseline, catalogue, now, apt_delays=apt_delays)
+        approver = shared.approver(governed, node, known.product, catalogue, now) if known else None
+        outcome = judge(known, history, governed.baseline, catalogue, now, apt_delays=apt_delays, approver=approver)
     return JudgedNode(
         node=node,
         governed=governed,
@@ -122,14 +171,6 @@ def judge_node(tx: Tx, node: ManagedNode, now: datetime, apt_delays: AptDelays) 
         outcome=outcome,
         judged_at=now,
     )
-
-
-def _catalogue(tx: Tx, node: ManagedNode, known: NodeFacts | None, baseline: PatchBaseline) -> Catalogue:
-    """First-seen times, read only where a rule's wait can use them."""
-    waits = any(r.approve_after_days or r.approve_until_date for r in baseline.rules) and not baseline.predefined
-    if known is None or not waits or FAMILY_OF[known.operating_system] is not Family.APT:
-        return Catalogue()
-    return first_seen.catalogue(tx, node.scope.account, sorted({p.package.name for p in known.installed}))
 
 
 def with_catalogue(tx: Tx, judged: JudgedNode) -> Catalogue:

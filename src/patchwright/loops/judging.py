@@ -1,10 +1,11 @@
 """Nodes due for judging: after a changed baseline, group, tag, default, new facts, or a passed approval instant."""
 
 from datetime import datetime
+from functools import partial
 
 from patchwright.core.approval import AptDelays
 from patchwright.core.nodes import ManagedNode
-from patchwright.flows.judge_node import JudgedNode, judge_node, save_if_current
+from patchwright.flows.judge_node import JudgedNode, Shared, judge_node, save_if_current
 from patchwright.store import judgements, nodes
 from patchwright.store.engine import Engine, Tx
 from patchwright.store.judgements import Due
@@ -26,26 +27,23 @@ class JudgingLoop:
         found = self._store.read(lambda tx: judgements.due(tx, limit=BATCH))
         by_time = [] if found else self._store.read(lambda tx: judgements.changed_by_time(tx, now, limit=BATCH))
         items = found or [Due(node_id=n, cause="approval", caused_at=now, ticket="") for n in by_time]
-        for start in range(0, len(items), WRITE):
-            self._judge(items[start : start + WRITE])
+        judged = self._store.read(lambda tx: self._judge(tx, items))
+        for start in range(0, len(judged), WRITE):
+            self._store.write(partial(_keep, judged=judged[start : start + WRITE]))
         if len(items) == BATCH:
             return now
         return self._store.read(judgements.next_change)
 
-    def _judge(self, items: list[Due]) -> None:
-        judged = self._store.read(lambda tx: [(item, self._judged(tx, item)) for item in items])
-        self._store.write(lambda tx: _keep(tx, judged))
-
-    def _judged(self, tx: Tx, item: Due) -> JudgedNode | None:
-        node: ManagedNode | None = nodes.find(tx, item.node_id)
-        if node is None or node.deregistered_at is not None:
-            return None
-        return judge_node(tx, node, item.caused_at, self._apt_delays)
-
-
-def _is_gone(tx: Tx, item: Due) -> bool:
-    node = nodes.find(tx, item.node_id)
-    return node is None or node.deregistered_at is not None
+    def _judge(self, tx: Tx, items: list[Due]) -> list[tuple[Due, JudgedNode | None]]:
+        """All in one snapshot, so that what the nodes have in common is worked out once."""
+        shared = Shared(self._apt_delays)
+        judged: list[tuple[Due, JudgedNode | None]] = []
+        for item in items:
+            node: ManagedNode | None = nodes.find(tx, item.node_id)
+            active = node is not None and node.deregistered_at is None
+            outcome = judge_node(tx, node, item.caused_at, self._apt_delays, shared) if node and active else None
+            judged.append((item, outcome))
+        return judged
 
 
 def _keep(tx: Tx, judged: list[tuple[Due, JudgedNode | None]]) -> None:
@@ -56,3 +54,9 @@ def _keep(tx: Tx, judged: list[tuple[Due, JudgedNode | None]]) -> None:
         else:
             # Facts or baseline moved on: the node stays due and comes again in the next turn.
             tx.wake("judging")
+
+
+def _is_gone(tx: Tx, item: Due) -> bool:
+    """Whether the node was deregistered while it was judged: nothing may be kept of it then."""
+    node = nodes.find(tx, item.node_id)
+    return node is None or node.deregistered_at is not None

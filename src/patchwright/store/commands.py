@@ -147,12 +147,13 @@ def count_by_details(tx: Tx, command_id: str) -> dict[Details, int]:
     return {Details(row.status_details): row.n for row in rows}
 
 
-def has_undelivered(tx: Tx, command_id: str, *, offered: bool) -> bool:
-    """Whether some invocation waits to be offered to its node; with `offered`, or is offered and not yet taken."""
-    conditions = [invocation.c.command_id == command_id, invocation.c.status_details.in_(sorted(UNDELIVERED))]
-    if not offered:
-        conditions.append(invocation.c.visible_at.is_(None))
-    return tx.execute(select(invocation.c.node_id).where(*conditions).limit(1)).first() is not None
+def has_waiting(tx: Tx, command_id: str, *, or_delayed: bool) -> bool:
+    """Whether some invocation waits to be offered to its node; with `or_delayed`, or waits for an offline one."""
+    details = invocation.c.status_details
+    waits = and_(details.in_(sorted(UNDELIVERED)), invocation.c.visible_at.is_(None))
+    wanted = or_(waits, details == Details.DELAYED) if or_delayed else waits
+    statement = select(invocation.c.node_id).where(invocation.c.command_id == command_id, wanted).limit(1)
+    return tx.execute(statement).first() is not None
 
 
 def find_invocation(tx: Tx, command_id: str, node_id: str) -> Invocation | None:

@@ -1,6 +1,7 @@
 """SQLite: WAL, one writer thread that commits in groups, readers on snapshots of their own."""
 
 import logging
+import os
 import queue
 import threading
 import time
@@ -22,6 +23,7 @@ GROUP_SECONDS = 0.008
 """A group takes no further request after this long: nobody holds the write lock over 10 ms (decisions.md 26)."""
 GROUP_SIZE = 256
 READERS = 8
+MIN_FREE_BYTES = 1_048_576
 
 
 class _Job:
@@ -90,6 +92,10 @@ class SqliteEngine:
         self._wakes.add(listener)
 
     def ping(self) -> None:
+        # A tiny write may still find room in a page that is there already, so the room itself is asked for as well.
+        room = os.statvfs(self.path.parent)
+        if room.f_bavail * room.f_frsize < MIN_FREE_BYTES:
+            raise StoreUnavailable(f"the disk of the data folder has less than {MIN_FREE_BYTES >> 20} MiB left")
         self.write(lambda tx: tx.connection.exec_driver_sql("UPDATE meta SET value = value WHERE key = 'ping'"))
 
     def connection(self) -> Connection:

@@ -15,32 +15,28 @@ from typing import Any, TextIO
 from patchwright.cli.exits import ERROR, OK, Failed
 from patchwright.cli.output import json_text, printable, write
 from patchwright.cli.scan import DOCUMENT, wait_for
-from patchwright.cli.up.children import Child, end_with_parent
+from patchwright.cli.up.children import ENDING_SIGNALS, Child, end_with_parent
 from patchwright.cli.up.node import LocalAgent, agent_file
 from patchwright.cli.up.result import as_json, as_tables, failure_of, problems_text
-from patchwright.cli.up.server import FIRST_PORT, HOST, free_port, start_server, wait_ready
-from patchwright.client.calls import Client
+from patchwright.cli.up.server import FIRST_PORT, Server, server_on
 
 SCAN_TIMEOUT_SECONDS = 900
 """A first scan without root may have to fetch every package index."""
 LOOK_SECONDS = 0.5
 MAX_OUTPUT_LINES = 15
-_ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Running:
     """A server and an agent that run, and the node that this machine is."""
 
-    server: Child
+    server: Server
     agent: Child
-    client: Client
-    url: str
     node_id: str
 
     def check(self) -> None:
         """Raises Failed if one of them has ended."""
-        for name, child in (("server", self.server), ("agent", self.agent)):
+        for name, child in (("server", self.server.child), ("agent", self.agent)):
             if child.exit_code() is not None:
                 raise Failed(f"the {name} ended by itself: {printable(child.last_words())} (log: {child.log})")
 
@@ -63,7 +59,7 @@ def run_up(args: argparse.Namespace) -> int:
 
 
 def _end_on_signals() -> None:
-    for number in _ENDING:
+    for number in ENDING_SIGNALS:
         if signal.getsignal(number) is not signal.SIG_IGN or number is signal.SIGTERM:
             signal.signal(number, signal.default_int_handler)
 
@@ -74,46 +70,34 @@ def _running(data_dir: Path, agent: Path | None) -> Iterator[Running]:
     try:
         data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         file = agent_file(agent)
-        port = free_port()
-        if port != FIRST_PORT:
-            _say(f"port {FIRST_PORT} is taken, so the server listens on {port}")
-        with contextlib.ExitStack() as children:
-            # Signals that come while the children end are for later: the end has its own limits.
-            server = start_server(data_dir, port, file)
-            children.callback(server.end)
-            children.callback(_ignore_signals)
-            wait_ready(server, port)
-            url = f"http://{HOST}:{port}"
-            _say(f"server: {url} (log: {server.log})")
-            client = Client(data_dir)
+        with server_on(data_dir, file) as server:
+            if server.port != FIRST_PORT:
+                _say(f"port {FIRST_PORT} is taken, so the server listens on {server.port}")
+            _say(f"server: {server.url} (log: {server.child.log})")
             local = LocalAgent(file=file, state_dir=(data_dir / "agent").resolve())
-            node_id = local.enrolled(client, url)
+            node_id = local.enrolled(server.client, server.url)
             child = local.start(data_dir / "agent.log")
-            children.callback(child.end)
-            children.callback(_ignore_signals)
-            _say(f"this machine is node {node_id}, scan only: nothing is ever installed on it (log: {child.log})")
-            yield Running(server=server, agent=child, client=client, url=url, node_id=node_id)
+            try:
+                _say(f"this machine is node {node_id}, scan only: nothing is ever installed on it (log: {child.log})")
+                yield Running(server=server, agent=child, node_id=node_id)
+            finally:
+                child.end()
     except PermissionError as denied:
         text = f"{denied.filename}: {denied.strerror}: was it made by another user? Use another --data-dir"
         raise Failed(text) from denied
 
 
-def _ignore_signals() -> None:
-    for number in _ENDING:
-        signal.signal(number, signal.SIG_IGN)
-
-
 def _scan(running: Running, *, as_object: bool) -> int:
     """Scan, wait, print. The exit code: 1 if it failed, with the problem and its remedy on standard error."""
     _say("scanning this machine")
-    command = running.client.call(
+    command = running.server.client.call(
         "ssm", "SendCommand", DocumentName=DOCUMENT, InstanceIds=[running.node_id], Parameters={"Operation": ["Scan"]}
     )["Command"]
     try:
-        (invocation,) = wait_for(running.client, command["CommandId"], SCAN_TIMEOUT_SECONDS, running.check)
+        (invocation,) = wait_for(running.server.client, command["CommandId"], SCAN_TIMEOUT_SECONDS, running.check)
     except TimeoutError as late:
         raise Failed(f"{late}: see {running.agent.log}") from late
-    node = running.client.call("patchwright", "DescribeNodePatches", NodeId=running.node_id)
+    node = running.server.client.call("patchwright", "DescribeNodePatches", NodeId=running.node_id)
     if as_object:
         write(json_text(as_json(node, invocation["Status"])))
     else:
@@ -142,7 +126,7 @@ def _tell_more(running: Running, data_dir: Path, stream: TextIO) -> None:
     words = [str(program)] if program.name == "patchwright" else [sys.executable, "-m", "patchwright.cli.main"]
     environment = shlex.join([*words, "env", "--data-dir", str(data_dir.resolve())])
     stream.write(
-        f"\nAPI and health  {running.url}  (/readyz, /metrics); this release has no web console yet\n"
+        f"\nAPI and health  {running.server.url}  (/readyz, /metrics); this release has no web console yet\n"
         f'in a shell      eval "$({environment})"\n'
         f"then            aws ssm describe-instance-patch-states --instance-ids {running.node_id}\n"
         f"                {shlex.join([*words, 'why', running.node_id, 'PACKAGE'])}\n"

@@ -19,6 +19,8 @@ from patchwright.client.calls import Client
 from patchwright.client.errors import ApiError
 
 SYSTEM_PYTHON = Path("/usr/bin/python3")
+NO_REBOOT = "/bin/false"
+"""A scan never asks for a reboot; and if a server did, this command would not give it."""
 REGISTER_TIMEOUT_SECONDS = 120
 MAX_IDENTITY_BYTES = 64 * 1024
 _CHECKOUT = Path(__file__).resolve().parents[4]
@@ -61,6 +63,7 @@ class LocalAgent:
     def start(self, log: Path) -> Child:
         """Run it as a node that only scans."""
         argv: list[str | Path] = [host_python(), self.file, "run", "--scan-only", "--state-dir", self.state_dir]
+        argv += ["--reboot-command", NO_REBOOT]
         return Child(argv, log, _environment())
 
     def enrolled(self, client: Client, url: str) -> str:

@@ -1,0 +1,51 @@
+"""Judging: one node by the plain judge, a report through the door's own steps, and re-judging nodes from stored facts."""
+
+import tempfile
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from bench.figures import Figure, median
+from bench.fleet import NODES, Fleet
+from patchwright.flows.judge_node import judge_node
+from patchwright.loops.judging import JudgingLoop
+from patchwright.store import judgements, nodes
+
+RUNS = 7
+
+def measure() -> list[Figure]:
+    """On SQLite, in this process, with real package names and versions of a Debian 12 host."""
+    with tempfile.TemporaryDirectory(prefix="pw-bench-judge-") as folder:
+        fleet = Fleet(Path(folder))
+        try:
+            reports = fleet.report_all()
+            return [*_figures(fleet), Figure(
+                name="new reports", what=f"{NODES} nodes report different facts for the first time, one after another",
+                value=NODES / reports, unit="1/s")]
+        finally:
+            fleet.close()
+
+def _figures(fleet: Fleet) -> list[Figure]:
+    now = datetime.now(UTC)
+    node = fleet.store.read(lambda tx: nodes.get_active(tx, fleet.node_ids[0]))
+    seconds = []
+    for _ in range(RUNS):
+        began = time.perf_counter()
+        fleet.store.read(lambda tx: judge_node(tx, node, now, "honour"))
+        seconds.append(time.perf_counter() - began)
+    loop = JudgingLoop(fleet.store, "honour")
+    loop.turn(now)
+    while fleet.store.read(lambda tx: judgements.due(tx, limit=1)):
+        loop.turn(now)
+    fleet.change_baseline(now + timedelta(seconds=1))
+    began = time.perf_counter()
+    while fleet.store.read(lambda tx: judgements.due(tx, limit=1)):
+        loop.turn(now)
+    rejudged = time.perf_counter() - began
+    return [
+        Figure(name="judge one node", what=f"from stored facts, {fleet.packages} packages, {fleet.lines} upgradable",
+               value=median(seconds) * 1_000, unit="ms"),
+        Figure(name="re-judge after a change", what=f"{NODES} nodes by the plain judge, to the last count committed",
+               value=NODES / rejudged, unit="nodes/s"),
+    ]
+
