@@ -20,7 +20,7 @@ from pathlib import Path
 from tests.docs.pages import ROOT, Block
 
 COMMAND_SECONDS = 60
-READY_SECONDS = 30
+READY_SECONDS = 60
 _ANY = "…"
 _ANY_LINES = "..."
 
@@ -200,8 +200,8 @@ def free_port() -> int:
         return port
 
 
-def shell_for(folder: Path) -> Shell:
-    """A shell whose usual names stand for a port and folders of its own."""
+def shell_for(folder: Path, more: Mapping[str, str]) -> Shell:
+    """A shell whose usual names stand for ports and folders of its own, and for what `more` says."""
     (folder / "dist").mkdir()
     agent = folder / "dist" / "patchwright-agent.pyz"
     subprocess.run([sys.executable, ROOT / "tools" / "build_agent.py", agent], check=True, capture_output=True)
@@ -211,10 +211,12 @@ def shell_for(folder: Path) -> Shell:
             # test_reference.py holds the Makefile to this.
             "make run": f"patchwright up --data-dir ./var --agent-file {agent}",
             "8484": str(free_port()),
+            "8485": str(free_port()),
             "0.0.0.0": "127.0.0.1",
             "patch.example.org": "localhost",
             "/var/lib/patchwright-agent": f"{folder}/agent-state",
             "/var/lib/patchwright": f"{folder}/server-state",
             ".venv/bin/": f"{Path(sys.executable).parent}/",
+            **more,
         },
     )

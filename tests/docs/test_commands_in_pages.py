@@ -4,8 +4,11 @@ import re
 import shlex
 import shutil
 import subprocess
+import uuid
+from collections.abc import Iterator
 from pathlib import Path
 
+import psycopg
 import pytest
 from tools.settings_reference import commands
 
@@ -14,31 +17,39 @@ from tests.docs.pages import RUN_PAGES, Block, blocks, text_of
 
 SHELLS = frozenset({"console", "sh", "bash", "shell"})
 NOTES = ("run", "background", "stop")
+DATABASE = "postgresql://patchwright@db.example.org/patchwright"
 AGENT_COMMANDS = frozenset({"register", "run", "facts", "patch", "version"})
 
 _SHOWN = [b for page in RUN_PAGES for b in blocks(page) if b.language in SHELLS]
 
 
 @pytest.fixture
-def shell(tmp_path: Path) -> Shell:
+def shell(page: str, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Shell]:
+    """A shell for one page; a page that names a PostgreSQL database gets an empty one."""
     if not shutil.which("apt-get"):
         pytest.skip("the pages speak of apt, and this machine has none: run these tests on Debian or Ubuntu")
-    return shell_for(tmp_path)
+    more = {}
+    if DATABASE in text_of(page):
+        url: str = request.getfixturevalue("postgres_url")
+        name = f"pw_docs_{uuid.uuid4().hex[:8]}"
+        with psycopg.connect(url, autocommit=True) as connection:
+            connection.execute(f'CREATE DATABASE "{name}"'.encode())
+        more[DATABASE] = f"'{url.replace('/postgres?', f'/{name}?')}'"
+    shell = shell_for(tmp_path, more)
+    yield shell
+    shell.close()
 
 
 @pytest.mark.parametrize("page", RUN_PAGES)
 def test_a_page_does_what_it_says(page: str, shell: Shell) -> None:
     """All its blocks in order, in one shell."""
-    try:
-        for block in (b for b in blocks(page) if b.language == "console"):
-            if block.note == "run":
-                shell.run(block)
-            elif block.note == "background":
-                shell.start(block)
-            elif block.note == "stop":
-                shell.stop()
-    finally:
-        shell.close()
+    for block in (b for b in blocks(page) if b.language == "console"):
+        if block.note == "run":
+            shell.run(block)
+        elif block.note == "background":
+            shell.start(block)
+        elif block.note == "stop":
+            shell.stop()
 
 
 @pytest.mark.parametrize("block", _SHOWN, ids=lambda b: b.where)

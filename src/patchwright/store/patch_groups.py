@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, and_, select
+from sqlalchemy import ColumnElement, Table, and_, bindparam, select
 
 from patchwright.core.values import BaselineId, OperatingSystem, Scope
 from patchwright.store.engine import Tx
@@ -46,9 +46,8 @@ def deregister(tx: Tx, scope: Scope, group: str, baseline_id: BaselineId) -> boo
 def find(tx: Tx, scope: Scope, group: str, operating_system: OperatingSystem) -> BaselineId | None:
     """The baseline registered for the group on this system, or None."""
     found = tx.execute(
-        select(patch_group.c.baseline_id).where(
-            _here(scope), patch_group.c.patch_group == group, patch_group.c.operating_system == operating_system
-        )
+        _FIND,
+        {"account": scope.account, "region": scope.region, "patch_group": group, "operating_system": operating_system},
     ).scalar_one_or_none()
     return None if found is None else BaselineId(found)
 
@@ -56,7 +55,7 @@ def find(tx: Tx, scope: Scope, group: str, operating_system: OperatingSystem) ->
 def of_baseline(tx: Tx, scope: Scope, baseline_id: BaselineId) -> tuple[str, ...]:
     """The groups registered with a baseline, in order."""
     rows = tx.execute(
-        select(patch_group.c.patch_group).where(_here(scope), patch_group.c.baseline_id == baseline_id)
+        _OF_BASELINE, {"account": scope.account, "region": scope.region, "baseline_id": baseline_id}
     ).scalars()
     return tuple(sorted(rows))  # by code point: the engines' own orders differ
 
@@ -64,9 +63,7 @@ def of_baseline(tx: Tx, scope: Scope, baseline_id: BaselineId) -> tuple[str, ...
 def all_of(tx: Tx, scope: Scope) -> Sequence[GroupMapping]:
     """Every mapping of the scope by (group, system); quotas keep them below two thousand."""
     rows = tx.execute(
-        select(patch_group.c.patch_group, patch_group.c.operating_system, patch_group.c.baseline_id).where(
-            _here(scope)
-        )
+        select(patch_group.c.patch_group, patch_group.c.operating_system, patch_group.c.baseline_id).where(_here(scope))
     )
     mappings = [
         GroupMapping(
@@ -92,13 +89,18 @@ def set_default(tx: Tx, scope: Scope, operating_system: OperatingSystem, baselin
 
 def defaults_of(tx: Tx, scope: Scope) -> Mapping[OperatingSystem, BaselineId]:
     """The defaults that were registered; a system that is absent has its predefined one."""
-    rows = tx.execute(
-        select(default_baseline.c.operating_system, default_baseline.c.baseline_id).where(
-            default_baseline.c.account == scope.account, default_baseline.c.region == scope.region
-        )
-    )
+    rows = tx.execute(_DEFAULTS, {"account": scope.account, "region": scope.region})
     return {OperatingSystem(row.operating_system): BaselineId(row.baseline_id) for row in rows}
 
 
 def _here(scope: Scope) -> ColumnElement[bool]:
     return and_(patch_group.c.account == scope.account, patch_group.c.region == scope.region)
+
+
+def _given(table: Table, *columns: str) -> list[ColumnElement[bool]]:
+    return [table.c[name] == bindparam(name) for name in ("account", "region", *columns)]
+
+
+_FIND = select(patch_group.c.baseline_id).where(*_given(patch_group, "patch_group", "operating_system"))
+_OF_BASELINE = select(patch_group.c.patch_group).where(*_given(patch_group, "baseline_id"))
+_DEFAULTS = select(default_baseline.c.operating_system, default_baseline.c.baseline_id).where(*_given(default_baseline))

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
-from sqlalchemy import ColumnElement, and_, select
+from sqlalchemy import ColumnElement, and_, bindparam, select
 
 from patchwright.core.tags import TaggedType
 from patchwright.core.values import NodeId, Scope, Tag
@@ -44,7 +44,10 @@ def remove_all(tx: Tx, scope: Scope, resource_type: TaggedType, resource_id: str
 
 def of(tx: Tx, scope: Scope, resource_type: TaggedType, resource_id: str) -> tuple[Tag, ...]:
     """The tags of one resource in key order; none for a resource that does not exist."""
-    rows = tx.execute(select(table.c.key, table.c.value).where(_of(scope, resource_type, resource_id)))
+    rows = tx.execute(
+        _OF,
+        {"account": scope.account, "region": scope.region, "resource_type": resource_type, "resource_id": resource_id},
+    )
     return _ordered(Tag(key=row.key, value=row.value) for row in rows)
 
 
@@ -93,3 +96,8 @@ def _typed(scope: Scope, resource_type: TaggedType) -> ColumnElement[bool]:
 
 def _of(scope: Scope, resource_type: TaggedType, resource_id: str) -> ColumnElement[bool]:
     return and_(_typed(scope, resource_type), table.c.resource_id == resource_id)
+
+
+_OF = select(table.c.key, table.c.value).where(
+    *(table.c[name] == bindparam(name) for name in ("account", "region", "resource_type", "resource_id"))
+)
