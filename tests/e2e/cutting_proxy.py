@@ -31,10 +31,10 @@ class Moment(Enum):
 
 
 class Cut:
-    """One cut to come: at the `nth` request of that target from now on."""
+    """One cut to come: at the `nth` request of that target from now on (or the nth answer that has `answer` in it)."""
 
-    def __init__(self, target: str, moment: Moment, action: Callable[[], None], nth: int) -> None:
-        self.target, self.moment, self.action, self.left = target, moment, action, nth
+    def __init__(self, target: str, moment: Moment, action: Callable[[], None], nth: int, answer: bytes) -> None:
+        self.target, self.moment, self.action, self.left, self.answer = target, moment, action, nth, answer
         self._happened = threading.Event()
 
     def happen(self) -> None:
@@ -65,23 +65,28 @@ class CuttingProxy:
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
         self._thread.start()
 
-    def cut(self, target: str, moment: Moment, action: Callable[[], None], nth: int = 1) -> Cut:
-        cut = Cut(target, moment, action, nth)
+    def cut(
+        self, target: str, moment: Moment, action: Callable[[], None], nth: int = 1, answer: bytes = b""
+    ) -> Cut:
+        cut = Cut(target, moment, action, nth, answer)
         with self._lock:
             self._cuts.append(cut)
         return cut
 
-    def due(self, target: str) -> Cut | None:
-        """Count a request; the cut that it is due for."""
+    def due(self, target: str, moment: Moment, answer: bytes = b"") -> Cut | None:
+        """The cut for which this moment of a request is the one."""
         with self._lock:
-            self.requests[target] += 1
             for cut in self._cuts:
-                if cut.target == target:
+                if (cut.target, cut.moment) == (target, moment) and cut.answer in answer:
                     cut.left -= 1
                     if cut.left == 0:
                         self._cuts.remove(cut)
                         return cut
         return None
+
+    def count(self, target: str) -> None:
+        with self._lock:
+            self.requests[target] += 1
 
     def close(self) -> None:
         self._server.shutdown()
@@ -95,12 +100,12 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers.get("content-length", "0")))
-        cut = self.owner.due(self.headers.get("x-amz-target", ""))
-        if cut is not None and cut.moment is Moment.BEFORE_SERVER:
-            cut.happen()
-            self._break_off()
-            return
-        answer = self._forward(body)
+        target = self.headers.get("x-amz-target", "")
+        self.owner.count(target)
+        cut = self.owner.due(target, Moment.BEFORE_SERVER)
+        answer = self._forward(body) if cut is None else None
+        if answer is not None:
+            cut = self.owner.due(target, Moment.BEFORE_ANSWER, answer[1])
         if cut is not None:
             cut.happen()
         if cut is not None or answer is None:

@@ -23,6 +23,8 @@ LOOPBACK = "127.0.0.1"
 POLL = ("--poll-seconds", "2")
 """Idle polls end soon, so that agents look after what they could not send before."""
 RAN = "/var/tmp/ran"
+REDELIVERY_SECONDS = 10
+"""Source: spec/agent-protocol.md 6.2, the visibility time-out."""
 UNANSWERED = (HTTPClientError, NotConnected)
 """What boto3 raises when no answer came; whether the call was carried out is not known then."""
 OVER = ("Success", "Failed", "Cancelled", "TimedOut")
@@ -51,16 +53,23 @@ class World:
     def scan(self, agent: Agent, why: str) -> str:
         return self.order(agent, "AWS-RunPatchBaseline", why, Operation=["Scan"])
 
-    def script(self, agent: Agent, why: str) -> str:
-        """A script that leaves one line on the host each time it runs."""
-        return self.order(agent, "AWS-RunShellScript", why, commands=[f'echo "$SSM_COMMAND_ID" >> {RAN}'])
+    def script(self, agent: Agent, why: str, seconds: int = 0) -> str:
+        """A script that leaves one line on the host each time it runs, and takes that many seconds."""
+        lines = [f'echo "$SSM_COMMAND_ID" >> {RAN}', f"sleep {seconds}"]
+        return self.order(agent, "AWS-RunShellScript", why, commands=lines)
 
-    def kill_at(self, target: str, moment: Moment, provoke: Callable[[], Any], nth: int = 1) -> None:
+    def long_script(self, agent: Agent, why: str) -> str:
+        """A script that still runs when a message that was not acknowledged is delivered again."""
+        return self.script(agent, why, REDELIVERY_SECONDS + 2)
+
+    def kill_at(
+        self, target: str, moment: Moment, provoke: Callable[[], Any], nth: int = 1, answer: bytes = b""
+    ) -> None:
         """Provoke a request, kill the server at it, start the server again.
 
         Another agent's request of that kind may be the one; then the provoking call itself may find the server dead.
         """
-        cut = self.proxy.cut(target, moment, self.server.kill, nth)
+        cut = self.proxy.cut(target, moment, self.server.kill, nth, answer)
         with contextlib.suppress(*UNANSWERED):
             provoke()
         cut.wait()

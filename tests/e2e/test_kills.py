@@ -48,9 +48,10 @@ def test_a_server_killed_at_every_step_from_delivery_to_result_loses_and_repeats
     shared.check_commands()
     before = shared.proxy.requests[REGISTER], shared.proxy.requests[ROLE_TOKEN], shared.node_ids()
 
+    cut_off = _on_all(shared, shared.script, "delivered to nobody")
+    shared.kill_at(f"{MESSAGES}GetMessages", BEFORE_ANSWER, cut_off, answer=b"DocumentContent")
     for target, moment, order, nth in (
-        (f"{MESSAGES}GetMessages", BEFORE_ANSWER, shared.script, 1),
-        (f"{MESSAGES}AcknowledgeMessage", BEFORE_SERVER, shared.script, 1),
+        (f"{MESSAGES}AcknowledgeMessage", BEFORE_SERVER, shared.long_script, 1),
         (f"{MESSAGES}AcknowledgeMessage", BEFORE_ANSWER, shared.script, 1),
         ("Patchwright.StartPatchRun", BEFORE_ANSWER, shared.scan, 1),
         ("Patchwright.PutFacts", BEFORE_SERVER, shared.scan, 1),
@@ -123,13 +124,17 @@ def test_a_server_killed_at_an_operators_call_has_done_it_wholly_or_not_at_all(s
     shared.scan(agent, "a scan to judge")
     shared.check_commands()
     ssm = shared.server.client("ssm", shared.proxy.url)
-    baseline = ssm.create_patch_baseline(
-        Name="everything",
-        OperatingSystem="DEBIAN",
-        ApprovalRules={
-            "PatchRules": [{"PatchFilterGroup": {"PatchFilters": []}, "ApproveAfterDays": 0, "EnableNonSecurity": True}]
-        },
-    )["BaselineId"]
+    rule = {"PatchFilterGroup": {"PatchFilters": []}, "ApproveAfterDays": 0, "EnableNonSecurity": True}
+    create: dict[str, Any] = {
+        "Name": "everything",
+        "OperatingSystem": "DEBIAN",
+        "ApprovalRules": {"PatchRules": [rule]},
+        "ClientToken": str(uuid.uuid4()),
+    }
+    shared.kill_at("AmazonSSM.CreatePatchBaseline", BEFORE_ANSWER, lambda: ssm.create_patch_baseline(**create))
+    baseline = ssm.create_patch_baseline(**create)["BaselineId"]  # as clients do that got no answer
+    named = ssm.describe_patch_baselines(Filters=[{"Key": "NAME_PREFIX", "Values": ["everything"]}])
+    assert [found["BaselineId"] for found in named["BaselineIdentities"]] == [baseline]
 
     def state() -> dict[str, Any]:
         found: list[dict[str, Any]] = ssm.describe_instance_patch_states(InstanceIds=[agent.node_id])[

@@ -144,7 +144,7 @@ class Dispatcher:
         try:
             while not await asyncio.wrap_future(state.store.submit_read(lambda tx: ready(context(tx), request))):
                 left = deadline - loop.time()
-                if left <= 0:
+                if left <= 0 or state.waits.closing:
                     return
                 try:
                     await asyncio.wait_for(event.wait(), min(left, RECHECK_SECONDS))

@@ -1,6 +1,7 @@
 """Run one server process until it is told to end."""
 
 import logging
+import socket
 import sys
 
 import uvicorn
@@ -10,6 +11,7 @@ from patchwright.server.open import open_state
 from patchwright.server.settings import Settings
 from patchwright.server.telemetry import JsonLines
 from patchwright.server.tls import TlsFiles
+from patchwright.server.waits import Waits
 
 GRACE_SECONDS = 5
 
@@ -19,6 +21,20 @@ def configure_logs() -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonLines())
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
+    # Our own line says that the schema was made or brought forward; the tool's ten lines help nobody.
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+
+
+class PatchwrightServer(uvicorn.Server):
+    """Ends parked polls first: uvicorn would wait for them, and nodes would hear of the restart that much later."""
+
+    def __init__(self, config: uvicorn.Config, waits: Waits) -> None:
+        super().__init__(config)
+        self._waits = waits
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._waits.close()
+        await super().shutdown(sockets)
 
 
 def server_for(settings: Settings) -> uvicorn.Server:
@@ -44,7 +60,7 @@ def server_for(settings: Settings) -> uvicorn.Server:
         ws="none",
         lifespan="on",
     )
-    return uvicorn.Server(config)
+    return PatchwrightServer(config, application.state.waits)
 
 
 def serve(settings: Settings) -> int:

@@ -13,6 +13,7 @@ class Waits:
     def __init__(self) -> None:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._waiting: dict[str, set[asyncio.Event]] = defaultdict(set)
+        self.closing = False
 
     def bind(self, loop: asyncio.AbstractEventLoop) -> None:
         """Say which loop the waiters live in; before that, wakes are dropped as nobody can wait yet."""
@@ -24,8 +25,9 @@ class Waits:
         if loop is not None and not loop.is_closed():
             loop.call_soon_threadsafe(self._set, channel)
 
-    def wake_all(self) -> None:
-        """Let every parked call look again, at a shutdown say."""
+    def close(self) -> None:
+        """The server ends: every parked call answers now, and none is parked any more."""
+        self.closing = True
         self.wake(EVERYBODY)
 
     def _set(self, channel: str) -> None:

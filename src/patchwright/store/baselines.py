@@ -65,7 +65,7 @@ def delete(tx: Tx, scope: Scope, baseline_id: BaselineId, *, now: datetime) -> b
 
 def find(tx: Tx, scope: Scope, baseline_id: BaselineId) -> StoredBaseline | None:
     """The current version, None when there is no such baseline or it was deleted."""
-    row = tx.execute(_current().where(_is(scope, baseline_id))).one_or_none()
+    row = tx.execute(_FIND, {"account": scope.account, "region": scope.region, "id": baseline_id}).one_or_none()
     return None if row is None else _stored(row)
 
 

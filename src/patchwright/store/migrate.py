@@ -4,11 +4,14 @@ The common case, a schema that is already right, costs one query and does not im
 """
 
 import contextlib
+import logging
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
 from sqlalchemy import Connection, inspect, text
+
+log = logging.getLogger(__name__)
 
 HEAD = "0001"
 KNOWN = ("0001",)
@@ -33,6 +36,7 @@ def migrate(connection: Connection, *, sqlite_file: Path | None = None) -> bool:
         if sqlite_file is not None and current is not None:
             _copy(connection, sqlite_file.with_name(f"{sqlite_file.name}.before-{HEAD}"))
         _upgrade(connection)
+    log.info("store: schema %s is now %s", current or "(none)", HEAD)
     return True
 
 

@@ -21,7 +21,8 @@ from patchwright.cli.up.result import as_json, as_tables, failure_of, problems_t
 from patchwright.client.calls import Client
 
 PATCH = {
-    "PatchId": "bash.amd64", "Name": "bash", "Arch": "amd64", "Installed": "5.1", "Target": "5.2", "Severity": "required",
+    "PatchId": "bash.amd64", "Name": "bash", "Arch": "amd64", "Installed": "5.1", "Target": "5.2",
+    "Severity": "required",
     "Classification": "Security", "Cves": ["CVE-2030-1"], "Code": "APPROVED_BY_RULE",
     "Reason": "bash.amd64 5.1 -> 5.2 is missing: rule 1 approves it.",
 }  # fmt: skip

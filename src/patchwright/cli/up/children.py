@@ -31,6 +31,12 @@ def end_with_parent(parent: int) -> None:
         os._exit(1)  # it ended before the kernel knew
 
 
+def ignore_signals() -> None:
+    """From now on nothing interrupts the end."""
+    for number in ENDING_SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+
+
 class Child:
     """One process in a session of its own, so that a terminal's Ctrl-C reaches its parent only. It appends to `log`."""
 
@@ -60,8 +66,7 @@ class Child:
         """
         if self._process.poll() is not None:
             return
-        for number in ENDING_SIGNALS:
-            signal.signal(number, signal.SIG_IGN)
+        ignore_signals()
         self._process.terminate()
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(GRACE_SECONDS)

@@ -10,12 +10,13 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TextIO
+from types import FrameType
+from typing import Any, NoReturn, TextIO
 
 from patchwright.cli.exits import ERROR, OK, Failed
 from patchwright.cli.output import json_text, printable, write
 from patchwright.cli.scan import DOCUMENT, wait_for
-from patchwright.cli.up.children import ENDING_SIGNALS, Child, end_with_parent
+from patchwright.cli.up.children import ENDING_SIGNALS, Child, end_with_parent, ignore_signals
 from patchwright.cli.up.node import LocalAgent, agent_file
 from patchwright.cli.up.result import as_json, as_tables, failure_of, problems_text
 from patchwright.cli.up.server import FIRST_PORT, Server, server_on
@@ -50,8 +51,7 @@ def run_up(args: argparse.Namespace) -> int:
         with _running(args.data_dir, args.agent_file) as running:
             code = _scan(running, as_object=args.json)
             if code == OK and not args.once:
-                _tell_more(running, args.data_dir, sys.stderr if args.json else sys.stdout)
-                _stay(running)
+                _stay(running, args.data_dir, sys.stderr if args.json else sys.stdout)
             return code
     except KeyboardInterrupt:
         _say("ended before the scan was done")
@@ -59,9 +59,15 @@ def run_up(args: argparse.Namespace) -> int:
 
 
 def _end_on_signals() -> None:
+    """The first signal ends everything in order; those that follow (a closed terminal sends two) change nothing."""
+
+    def end(_number: int, _frame: FrameType | None) -> NoReturn:
+        ignore_signals()
+        raise KeyboardInterrupt
+
     for number in ENDING_SIGNALS:
         if signal.getsignal(number) is not signal.SIG_IGN or number is signal.SIGTERM:
-            signal.signal(number, signal.default_int_handler)
+            signal.signal(number, end)
 
 
 @contextlib.contextmanager
@@ -135,9 +141,10 @@ def _tell_more(running: Running, data_dir: Path, stream: TextIO) -> None:
     stream.flush()
 
 
-def _stay(running: Running) -> None:
-    """Wait for a signal. Raises Failed if the server or the agent ends by itself."""
+def _stay(running: Running, data_dir: Path, stream: TextIO) -> None:
+    """Say how to go on, and wait for a signal. Raises Failed if the server or the agent ends by itself."""
     with contextlib.suppress(KeyboardInterrupt):
+        _tell_more(running, data_dir, stream)
         while True:
             running.check()
             time.sleep(LOOK_SECONDS)
