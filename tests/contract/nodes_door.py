@@ -61,7 +61,7 @@ class RsaAuth(botocore.auth.SigV4Auth):
         super().__init__(Credentials(node_id, "unused"), "ssm", region)
         self._key = key
 
-    def signature(self, string_to_sign: str, request: AWSRequest) -> str:
+    def signature(self, string_to_sign: str, request: AWSRequest) -> str:  # noqa: ARG002 - the base class has it
         pss = padding.PSS(mgf=padding.MGF1(hashes.SHA256()), salt_length=32)
         return base64.b64encode(self._key.sign(string_to_sign.encode(), pss, hashes.SHA256())).decode()
 

@@ -1,4 +1,7 @@
-"""What a worker may send, and what becomes of it: honest reports, partial ones, and lies. Source: decisions.md 1, 2, 11, 15."""
+"""What a worker may send, and what becomes of it: honest reports, partial ones, and lies.
+
+Source: decisions.md 1, 2, 11, 15.
+"""
 
 import json
 from collections.abc import Callable
@@ -90,7 +93,8 @@ def test_times_that_change_alone_are_kept_too(fleet: Fleet) -> None:
     node, worker, host = _scanned(fleet)
     host.packages["bash"].installed_at = 1_750_000_000
     worker.report(host.parts())
-    (bash,) = (p for p in fleet.ssm.describe_instance_patches(InstanceId=node.id)["Patches"] if p["KBId"] == "bash.amd64")
+    only_bash = [{"Key": "KBId", "Values": ["bash.amd64"]}]
+    (bash,) = fleet.ssm.describe_instance_patches(InstanceId=node.id, Filters=only_bash)["Patches"]
     assert bash["InstalledTime"].timestamp() == 1_750_000_000
 
 
@@ -159,7 +163,9 @@ LIES: dict[str, Callable[[DebianHost], dict[str, str]]] = {
     "a package twice": _with("installed", lambda v: _twice(v["packages"])),
     "lines unsorted": _with("upgradable", lambda v: v["lines"].reverse()),
     "a line twice": _with("upgradable", lambda v: _twice(v["lines"])),
-    "a line of no installed package": _with("upgradable", lambda v: v["lines"].insert(0, ["aa\tamd64\t1", "2", [v["lines"][0][2][0]]])),
+    "a line of no installed package": _with(
+        "upgradable", lambda v: v["lines"].insert(0, ["aa\tamd64\t1", "2", [v["lines"][0][2][0]]])
+    ),
     "a line without offers": _with("upgradable", lambda v: v["lines"].insert(0, ["bash\tamd64\t5.2.15-2+b2", "", []])),
     "fewer times than packages": _with("times", lambda v: v.pop()),
     "a negative time": _with("times", lambda v: v.__setitem__(0, -1)),
@@ -292,7 +298,9 @@ def test_a_clock_that_is_off_is_noticed_and_bounded(fleet: Fleet) -> None:
     node, worker, host = _scanned(fleet)
     server_now = datetime.now(UTC).timestamp()
     for collected, least, most in (
-        (server_now - 7_200, -7_260, -7_140), (253_402_300_000, 2**31 - 1, 2**31 - 1), (-62_000_000_000, 1 - 2**31, 1 - 2**31)
+        (server_now - 7_200, -7_260, -7_140),
+        (253_402_300_000, 2**31 - 1, 2**31 - 1),
+        (-62_000_000_000, 1 - 2**31, 1 - 2**31),
     ):
         assert worker.announce(host.parts(), CollectedAt=collected)["Accepted"]
         found = _read(fleet, lambda tx: node_store.find(tx, node.id))
@@ -354,7 +362,7 @@ def test_a_worker_is_no_node_and_a_node_no_worker(fleet: Fleet) -> None:
     with pytest.raises(Refusal, match="AccessDenied"):
         node._send("Patchwright.StartPatchRun", {"AgentVersion": "1", "FactsVersions": [1], "BootId": "b"},
                    node._auth("patchwright"))
-    with pytest.raises(Refusal, match="AccessDenied|UnknownOperation"):
+    with pytest.raises(Refusal, match=r"AccessDenied|UnknownOperation"):
         worker.call("ExplainPatch", {"NodeId": node.id, "Patch": "vim"})
 
 
@@ -398,7 +406,8 @@ def test_a_repository_is_dated_by_its_release_at_first_sight_and_by_reports_afte
     def seen() -> dict[tuple[str, str], tuple[float, str]]:
         names = ("alpha", "beta", "gamma")
         found = _read(fleet, lambda tx: first_seen_store.catalogue(tx, "000000000001", names)).first_seen
-        return {(k.name, k.version): (s.at.timestamp(), str(s.source)) for k, s in found.items() if origin in k.repository}
+        mine = {k: s for k, s in found.items() if origin in k.repository}
+        return {(k.name, k.version): (s.at.timestamp(), str(s.source)) for k, s in mine.items()}
 
     first, _ = fleet.worker(one)
     first.report(host(old, alpha="2").parts())

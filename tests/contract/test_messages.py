@@ -1,5 +1,6 @@
-"""The polling channel as a node sees it: delivery, replies of all kinds, hostile replies. Source: agent-protocol.md 6 to 9.
+"""The polling channel as a node sees it: delivery, replies of all kinds, hostile replies.
 
+Source: agent-protocol.md 6 to 9.
 What needs the clock to move (redelivery, timeouts) is in tests/unit/flows/test_deliver.py.
 """
 

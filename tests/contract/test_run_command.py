@@ -123,7 +123,8 @@ def test_fifty_one_ids_get_the_services_own_words(fleet: Fleet) -> None:
     code, message = _refused(lambda: fleet.ssm.send_command(DocumentName="AWS-RunShellScript", InstanceIds=ids))
     assert code == "ValidationException"
     assert message.startswith("1 validation error detected: Value '[mi-00000000000000000, mi-00000000000000001, ")
-    assert message.endswith("at 'instanceIds' failed to satisfy constraint: Member must have length less than or equal to 50")
+    constraint = "Member must have length less than or equal to 50"
+    assert message.endswith(f"at 'instanceIds' failed to satisfy constraint: {constraint}")
 
 
 def test_duplicate_and_unknown_ids_store_nothing(fleet: Fleet) -> None:
@@ -133,7 +134,8 @@ def test_duplicate_and_unknown_ids_store_nothing(fleet: Fleet) -> None:
     assert (code, node.id in message) == ("DuplicateInstanceId", True)
     code, message = _refused(lambda: fleet.ssm.send_command(
         DocumentName="AWS-RunShellScript", InstanceIds=[node.id, NOBODY], Parameters={"commands": ["x"]}))
-    assert (code, message) == ("InvalidInstanceId", f"Instances [[{NOBODY}]] not in a valid state for account 000000000001")
+    assert code == "InvalidInstanceId"
+    assert message == f"Instances [[{NOBODY}]] not in a valid state for account 000000000001"
     assert fleet.ssm.list_commands()["Commands"] == []
     assert fleet.ssm.list_command_invocations()["CommandInvocations"] == []
 
@@ -289,10 +291,8 @@ def test_at_most_max_concurrency_are_started_and_a_slot_is_handed_on(fleet: Flee
 def test_of_fifty_one_after_another_the_sixth_error_stops_the_rest(fleet: Fleet) -> None:
     nodes = fleet.add(50)
     command = fleet.send(nodes, MaxConcurrency="1", MaxErrors="10%")
-    started = 0
     for node in nodes[:6]:
         node.run("Failed")
-        started += 1
     ended = _ended(fleet, command)
     assert (ended["Status"], ended["StatusDetails"], ended["ErrorCount"]) == ("Failed", "Failed", 6)
     assert (ended["TargetCount"], ended["CompletedCount"]) == (50, 50)
@@ -317,7 +317,8 @@ def test_platforms_that_the_document_cannot_serve(fleet: Fleet) -> None:
     message = linux.take()
     linux.accept(message)
     fleet.end(linux, message)
-    assert (_ended(fleet, mixed)["Status"], _details(fleet, mixed)) == ("Success", ["InvalidPlatform"] * 4 + ["Success"])
+    assert _ended(fleet, mixed)["Status"] == "Success"
+    assert _details(fleet, mixed) == ["InvalidPlatform"] * 4 + ["Success"]
 
 
 def test_an_offline_node_is_delayed_and_runs_when_it_is_back(fleet: Fleet) -> None:
@@ -351,10 +352,11 @@ def test_unknown_commands_and_pairs(fleet: Fleet) -> None:
     node, other = fleet.add(2)
     command = fleet.send([node])
     nowhere = "00000000-0000-4000-8000-000000000000"
-    assert _refused(lambda: fleet.ssm.get_command_invocation(CommandId=nowhere, InstanceId=node.id))[0] == "InvalidCommandId"
-    assert _refused(lambda: fleet.ssm.get_command_invocation(CommandId=command, InstanceId=other.id))[0] == (
-        "InvocationDoesNotExist"
-    )
+    for asked, expected in (
+        ({"CommandId": nowhere, "InstanceId": node.id}, "InvalidCommandId"),
+        ({"CommandId": command, "InstanceId": other.id}, "InvocationDoesNotExist"),
+    ):
+        assert _refused(lambda asked=asked: fleet.ssm.get_command_invocation(**asked))[0] == expected
     assert fleet.ssm.list_command_invocations(CommandId=nowhere)["CommandInvocations"] == []
     assert fleet.ssm.list_commands(CommandId=nowhere)["Commands"] == []
     elsewhere = fleet.client("ssm", "elsewhere-9")

@@ -23,8 +23,6 @@ LOOPBACK = "127.0.0.1"
 POLL = ("--poll-seconds", "2")
 """Idle polls end soon, so that agents look after what they could not send before."""
 RAN = "/var/tmp/ran"
-REDELIVERY_SECONDS = 10
-"""Source: spec/agent-protocol.md 6.2, the visibility time-out."""
 UNANSWERED = (HTTPClientError, NotConnected)
 """What boto3 raises when no answer came; whether the call was carried out is not known then."""
 OVER = ("Success", "Failed", "Cancelled", "TimedOut")
@@ -53,14 +51,21 @@ class World:
     def scan(self, agent: Agent, why: str) -> str:
         return self.order(agent, "AWS-RunPatchBaseline", why, Operation=["Scan"])
 
-    def script(self, agent: Agent, why: str, seconds: int = 0) -> str:
-        """A script that leaves one line on the host each time it runs, and takes that many seconds."""
-        lines = [f'echo "$SSM_COMMAND_ID" >> {RAN}', f"sleep {seconds}"]
-        return self.order(agent, "AWS-RunShellScript", why, commands=lines)
+    def script(self, agent: Agent, why: str) -> str:
+        """A script that leaves one line on the host each time it runs."""
+        return self.order(agent, "AWS-RunShellScript", why, commands=[f'echo "$SSM_COMMAND_ID" >> {RAN}'])
 
     def long_script(self, agent: Agent, why: str) -> str:
-        """A script that still runs when a message that was not acknowledged is delivered again."""
-        return self.script(agent, why, REDELIVERY_SECONDS + 2)
+        """The same, but it runs until `let_long_scripts_end`."""
+        lines = [f'echo "$SSM_COMMAND_ID" >> {RAN}', f"until [ -e {RAN}.enough ]; do sleep 0.1; done"]
+        return self.order(agent, "AWS-RunShellScript", why, commands=lines)
+
+    def let_long_scripts_end(self) -> None:
+        """Wait until every message was delivered again and acknowledged while its script still ran; then end them."""
+        unacknowledged = "SELECT count(*) FROM invocation WHERE ended_at IS NULL AND acknowledged_at IS NULL"
+        eventually(lambda: self.server.rows(unacknowledged), lambda rows: rows == [(0,)], 40.0)
+        for root in self.roots:
+            root.write(f"{RAN}.enough", "")
 
     def kill_at(
         self, target: str, moment: Moment, provoke: Callable[[], Any], nth: int = 1, answer: bytes = b""

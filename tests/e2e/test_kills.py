@@ -63,6 +63,7 @@ def test_a_server_killed_at_every_step_from_delivery_to_result_loses_and_repeats
     ):
         shared.kill_at(target, moment, _on_all(shared, order, f"{target}, killed {moment.value}"), nth)
 
+    shared.let_long_scripts_end()
     shared.check_commands()
     after = shared.proxy.requests[REGISTER], shared.proxy.requests[ROLE_TOKEN], shared.node_ids()
     assert after == before, "a node registered anew, or its issued keys did not survive"

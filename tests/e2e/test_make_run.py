@@ -36,6 +36,16 @@ needs_root = pytest.mark.skipif(
 pytestmark = [needs_apt]
 
 
+@pytest.fixture(autouse=True)
+def package_manager_at_rest() -> None:
+    """Wait while somebody installs packages on this machine: what is on offer changes under the test's eyes then."""
+    lock = Path("/var/lib/dpkg/lock-frontend")
+    inode = f":{lock.stat().st_ino} " if lock.exists() else None
+    deadline = time.monotonic() + TIMEOUT_SECONDS
+    while inode and inode in Path("/proc/locks").read_text() and time.monotonic() < deadline:
+        time.sleep(0.2)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Checkout:
     """A checkout of a user's own. `argv` runs `patchwright` in it, `environment` is all that it gets."""

@@ -22,7 +22,8 @@ def _live(store: Engine, seed: int, acts: int) -> World:
         world.run(acts)
         world.check_results()
     except AssertionError as broken:
-        broken.add_note(f"replay: PATCHWRIGHT_SEED={seed} pytest {__file__}\nlast acts:\n" + "\n".join(world.story[-LAST:]))
+        acts_told = "\n".join(world.story[-LAST:])
+        broken.add_note(f"replay: PATCHWRIGHT_SEED={seed} pytest tests/simulation\nlast acts:\n{acts_told}")
         raise
     return world
 

@@ -1,7 +1,7 @@
 """A fleet under a virtual clock and a bad network: seeded chance decides what happens, rules decide what may.
 
 Nodes follow the agent's protocol: what they were handed they run once, and a reply that was not accepted they send
-again. The network loses, repeats and reorders. The server is killed after the writes of a transaction, before its commit.
+again. The network loses, repeats and reorders. The server dies after the writes of a transaction, before its commit.
 """
 
 import random
@@ -192,7 +192,7 @@ class World:
             self.story.append(f"{node.id[-2:]} is deregistered: {not node.registered}")
 
     def _drain(self) -> None:
-        """Nobody says anything any more: time alone ends every command, and the loop needs no other hint than its own."""
+        """Nobody says anything any more: time alone ends every command, at the instants that the loop itself names."""
         for command in self.sent:
             for _ in range(200):
                 look = self.lab.advance(command)

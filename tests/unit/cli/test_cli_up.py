@@ -76,6 +76,15 @@ def test_problems_come_with_their_remedy_and_harmless() -> None:
         ({}, None),
         ({"Problems": [{"Code": "INDEX_MISSING", "Message": "m"}]}, None),
         ({"Problems": [{"Code": "PACKAGES_BROKEN", "Message": "unmet"}]}, "unmet"),
+        (
+            {
+                "Problems": [
+                    {"Code": "DPKG_INTERRUPTED", "Message": "half"},
+                    {"Code": "LOCKED", "Message": "held by apt"},
+                ]
+            },
+            "held by apt. Run this again",
+        ),
         ({"Problems": [{"Code": "MANAGER_FAILED", "Message": "boom"}]}, "boom"),
         ({"Problems": [], "Compliance": "UNJUDGED", "UnjudgedReason": "no facts yet"}, "no facts yet"),
     ],

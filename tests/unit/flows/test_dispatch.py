@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 import pytest
-from tests.unit.command_lab import CommandLab
+from tests.unit.command_lab import STEP, CommandLab
 from tests.unit.fleet import HERE
 
 from patchwright.core.commands import Details
@@ -104,7 +104,7 @@ def test_delivery_times_out_by_each_ones_own_dispatch(lab: CommandLab) -> None:
     assert (done.status, done.status_details, done.delivery_timed_out_count) == ("TimedOut", "DeliveryTimedOut", 1)
 
 
-def test_an_acknowledged_command_lives_until_it_expires_and_then_takes_late_word_for_the_record(lab: CommandLab) -> None:
+def test_an_acknowledged_command_lives_until_it_expires_and_late_word_is_for_the_record(lab: CommandLab) -> None:
     (node,) = lab.add()
     command = lab.send([node], TimeoutSeconds=600)
     lab.take(node)
@@ -115,7 +115,7 @@ def test_an_acknowledged_command_lives_until_it_expires_and_then_takes_late_word
     lab.tick(seconds=1)
     lab.advance(command)
     assert lab.details(command) == [D.DELIVERY_TIMED_OUT]
-    lab.reply(node, command, "Success", {"aws:runShellScript": {"status": "Success", "code": 0, "standardOutput": "hi"}})
+    lab.reply(node, command, "Success", {STEP: {"status": "Success", "code": 0, "standardOutput": "hi"}})
     assert lab.details(command) == [D.DELIVERY_TIMED_OUT]
     (step,) = lab.store.read(lambda tx: commands.steps(tx, command, node))
     assert (step.standard_output, step.response_code) == ("hi", 0)

@@ -8,10 +8,17 @@ COLUMNS = ("MISSING", "INSTALLED", "TARGET", "SEVERITY", "CVES", "WHY")
 FAILURES = frozenset({"MANAGER_FAILED", "SOURCES_BROKEN", "PACKAGES_BROKEN", "DPKG_INTERRUPTED"})
 """Problems under which the package manager can't be relied on; others are shown beside a result that holds."""
 
+LOCKED = "LOCKED"
+
 
 def failure_of(node: dict[str, Any]) -> str | None:
     """Why the scan of DescribeNodePatches' answer `node` is no result, or None."""
-    broken = [str(p.get("Message", "")) for p in node.get("Problems", ()) if p.get("Code") in FAILURES]
+    problems = node.get("Problems", ())
+    broken = [str(p.get("Message", "")) for p in problems if p.get("Code") in FAILURES]
+    held = [str(p.get("Message", "")) for p in problems if p.get("Code") == LOCKED]
+    if broken and held:
+        # What looks broken in the midst of an installation may be whole after it.
+        return f"the package manager is in use: {held[0]}. Run this again when that has ended"
     if broken:
         return "the package manager does not work: " + broken[0]
     if node.get("Compliance") == "UNJUDGED":

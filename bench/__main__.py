@@ -1,6 +1,6 @@
 """Every benchmark in one run: a table on the terminal, and bench/results.json.
 
-    python -m bench.run [--only server,scan,api,judge]
+    python -m bench [--only server,scan,api,judge]
 """
 
 import argparse
