@@ -204,7 +204,8 @@ class Node:
         return message
 
     def _auth(self, service: str) -> botocore.auth.SigV4Auth:
-        assert self.session is not None, "ask for a role token first"
+        if self.session is None:
+            self.role_token()
         return botocore.auth.SigV4Auth(self.session, service, self.region)
 
     def _send(self, target: str, body: dict[str, Any], auth: botocore.auth.SigV4Auth | None) -> dict[str, Any]:
@@ -425,16 +426,14 @@ class Fleet:
 
     def add(self, count: int = 1, *, ping: bool = True, platform: str = "Linux", name: str | None = None,
             **tags: str) -> list[Node]:
-        """Registered nodes with a session; `_` in a tag's key stands for a space."""
+        """Registered nodes that have said hello, unless `ping` is off; `_` in a tag's key stands for a space."""
         more: dict[str, Any] = {"Tags": [{"Key": k.replace("_", " "), "Value": v} for k, v in tags.items()]}
         if name:
             more["DefaultInstanceName"] = name
         activation = self.activation(count, **{k: v for k, v in more.items() if v})
         nodes = [Node(self.server.url, self.region).register(activation) for _ in range(count)]
-        for node in nodes:
-            node.role_token()
-            if ping:
-                node.heartbeat(PlatformType=platform)
+        for node in nodes if ping else ():
+            node.heartbeat(PlatformType=platform)
         return nodes
 
     def node(self, **more: Any) -> Node:

@@ -65,9 +65,7 @@ class CuttingProxy:
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
         self._thread.start()
 
-    def cut(
-        self, target: str, moment: Moment, action: Callable[[], None], nth: int = 1, answer: bytes = b""
-    ) -> Cut:
+    def cut(self, target: str, moment: Moment, action: Callable[[], None], nth: int = 1, answer: bytes = b"") -> Cut:
         cut = Cut(target, moment, action, nth, answer)
         with self._lock:
             self._cuts.append(cut)

@@ -1,9 +1,9 @@
 """Three hosts under one server: enrolled over TLS with a pinned authority, a baseline each, scanned.
 
-    hosts = Hosts(base, network, folder, key)       # the hosts with their packages: once, for all servers
-    fleet = Fleet(server, hosts, zipapp, folder)    # a server of one engine, and an identity on each host
-    fleet.scan({"tag:Patch Group": "web"})          # waits for the end; the command's id
-    fleet.close(); hosts.close()
+hosts = Hosts(base, network, folder, key)       # the hosts with their packages: once, for all servers
+fleet = Fleet(server, hosts, zipapp, folder)    # a server of one engine, and an identity on each host
+fleet.scan({"InstanceIds": [fleet.nodes["web"]]})   # waits for the end; the command's id
+fleet.close(); hosts.close()
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -36,9 +36,7 @@ class Hosts:
             self._stack = stack.pop_all()
 
     @staticmethod
-    def _repository(
-        stack: ExitStack, network: LabNetwork, folder: Path, key: SigningKey, name: str
-    ) -> AptRepository:
+    def _repository(stack: ExitStack, network: LabNetwork, folder: Path, key: SigningKey, name: str) -> AptRepository:
         files = FileServer(folder / name, network.address)
         stack.callback(files.close)
         return AptRepository(folder / name, key, files.url, name, name.capitalize())

@@ -1,8 +1,8 @@
 """A server that is killed and the hosts that must not notice: what the kill tests share.
 
-    with world(base, network, zipapp, folder) as it:
-        it.kill_at("AmazonSSM.SendCommand", Moment.BEFORE_ANSWER, provoke)
-        it.check_commands()                                  # all that were acknowledged: ended well, once
+with world(base, network, zipapp, folder) as it:
+    it.kill_at("AmazonSSM.SendCommand", Moment.BEFORE_ANSWER, provoke)
+    it.check_commands()                                  # all that were acknowledged: ended well, once
 """
 
 import contextlib

@@ -58,9 +58,7 @@ BASELINES: Mapping[str, Mapping[str, Any]] = {
         "Name": "a-week-later",
         "OperatingSystem": "DEBIAN",
         "ApprovalRules": {
-            "PatchRules": [
-                {"PatchFilterGroup": {"PatchFilters": []}, "ApproveAfterDays": 7, "EnableNonSecurity": True}
-            ]
+            "PatchRules": [{"PatchFilterGroup": {"PatchFilters": []}, "ApproveAfterDays": 7, "EnableNonSecurity": True}]
         },
     },
 }

@@ -120,9 +120,7 @@ def test_every_planted_situation_is_explained_by_its_own_code(fleet: Fleet, name
 
 
 def test_the_aws_cli_explains_a_patch_in_an_operators_words(fleet: Fleet) -> None:
-    answer = fleet.server.aws(
-        "patchwright", "explain-patch", "--node-id", fleet.nodes[WEB], "--patch", "lab-held"
-    )
+    answer = fleet.server.aws("patchwright", "explain-patch", "--node-id", fleet.nodes[WEB], "--patch", "lab-held")
 
     why = answer["Explanations"][0]
     assert (why["Code"], why["Remedy"], why["RuleNumber"]) == ("HELD", "apt-mark unhold lab-held", 1)

@@ -176,6 +176,51 @@ def _with_comment(ssm: Any, comment: str) -> list[str]:
     return [c["CommandId"] for c in ssm.list_commands()["Commands"] if c["Comment"] == comment]
 
 
+def test_an_agent_killed_in_mid_script_gives_one_result_and_does_not_run_it_again(shared: World) -> None:
+    agent = shared.agents[0]
+    started, finish = f"/var/tmp/{uuid.uuid4().hex}", f"/var/tmp/{uuid.uuid4().hex}"
+    script = [f"echo started >> {started}", f"until [ -e {finish} ]; do sleep 0.1; done", f"echo ended >> {started}"]
+    sent = shared.ssm.send_command(
+        InstanceIds=[agent.node_id], DocumentName="AWS-RunShellScript", Parameters={"commands": script}
+    )
+    command_id = sent["Command"]["CommandId"]
+    eventually(lambda: agent.root.exists(started), bool)
+
+    agent.kill()
+    agent.start()
+
+    invocation = shared.ended(command_id)
+    assert invocation["Status"] == "Failed"
+    assert "It was not run again" in invocation["CommandPlugins"][0]["Output"]
+    agent.root.write(finish, "")
+    eventually(lambda: agent.root.read(started), lambda text: "ended" in text)
+    assert agent.root.read(started) == "started\nended\n"
+    shared.script(agent, "the next script")
+    shared.check_commands()
+    assert shared.invocation(command_id) == invocation
+
+
+def test_an_agent_killed_in_mid_scan_gives_one_result(shared: World) -> None:
+    agent = shared.agents[0]
+    cut = shared.proxy.cut("Patchwright.PutFacts", BEFORE_SERVER, agent.kill)
+    shared.scan(agent, "a scan whose agent was killed")
+    cut.wait()
+    agent.start()
+
+    shared.check_commands()
+
+
+def test_a_second_server_on_the_same_data_folder_is_refused(shared: World) -> None:
+    refused = shared.server.second()
+
+    assert refused.returncode != 0
+    assert f"another server uses {shared.server.data_dir}" in refused.stderr
+    assert "--database-url" in refused.stderr
+    assert "Traceback" not in refused.stderr
+    shared.script(shared.agents[0], "a script beside a refused server")
+    shared.check_commands()
+
+
 class Operator(threading.Thread):
     """Works on without a pause. What was acknowledged is in `baselines`, `tags` and the world's commands."""
 
@@ -207,9 +252,7 @@ class Operator(threading.Thread):
         )
         baseline_id = made["BaselineId"]
         description = f"changed in round {number}"
-        self._until_answered(
-            lambda: self._ssm.update_patch_baseline(BaselineId=baseline_id, Description=description)
-        )
+        self._until_answered(lambda: self._ssm.update_patch_baseline(BaselineId=baseline_id, Description=description))
         self.baselines[baseline_id] = description
         self._until_answered(
             lambda: self._ssm.add_tags_to_resource(
@@ -250,51 +293,6 @@ def test_a_server_killed_at_random_keeps_all_that_it_acknowledged(shared: World)
     for node_id, value in operator.tags.items():
         listed = shared.ssm.list_tags_for_resource(ResourceType="ManagedInstance", ResourceId=node_id)["TagList"]
         assert {tag["Key"]: tag["Value"] for tag in listed}["Round"] == value
-    shared.check_commands()
-
-
-def test_an_agent_killed_in_mid_script_gives_one_result_and_does_not_run_it_again(shared: World) -> None:
-    agent = shared.agents[1]
-    started, finish = f"/var/tmp/{uuid.uuid4().hex}", f"/var/tmp/{uuid.uuid4().hex}"
-    script = [f"echo started >> {started}", f"until [ -e {finish} ]; do sleep 0.1; done", f"echo ended >> {started}"]
-    sent = shared.ssm.send_command(
-        InstanceIds=[agent.node_id], DocumentName="AWS-RunShellScript", Parameters={"commands": script}
-    )
-    command_id = sent["Command"]["CommandId"]
-    eventually(lambda: agent.root.exists(started), bool)
-
-    agent.kill()
-    agent.start()
-
-    invocation = shared.ended(command_id)
-    assert invocation["Status"] == "Failed"
-    assert "It was not run again" in invocation["CommandPlugins"][0]["Output"]
-    agent.root.write(finish, "")
-    eventually(lambda: agent.root.read(started), lambda text: "ended" in text)
-    assert agent.root.read(started) == "started\nended\n"
-    shared.script(agent, "the next script")
-    shared.check_commands()
-    assert shared.invocation(command_id) == invocation
-
-
-def test_an_agent_killed_in_mid_scan_gives_one_result(shared: World) -> None:
-    agent = shared.agents[2]
-    cut = shared.proxy.cut("Patchwright.PutFacts", BEFORE_SERVER, agent.kill)
-    shared.scan(agent, "a scan whose agent was killed")
-    cut.wait()
-    agent.start()
-
-    shared.check_commands()
-
-
-def test_a_second_server_on_the_same_data_folder_is_refused(shared: World) -> None:
-    refused = shared.server.second()
-
-    assert refused.returncode != 0
-    assert f"another server uses {shared.server.data_dir}" in refused.stderr
-    assert "--database-url" in refused.stderr
-    assert "Traceback" not in refused.stderr
-    shared.script(shared.agents[0], "a script beside a refused server")
     shared.check_commands()
 
 

@@ -37,7 +37,11 @@ _INVOCATION_STATUSES = frozenset(
 def send(ctx: Context, req: Request) -> Answer:
     """Make a command; its invocations can be read before this answers."""
     name = req["DocumentName"]
-    document = find_document(name.split(_DOCUMENT_ARN)[-1], req.get("DocumentVersion", "$DEFAULT"))
+    if req.get("DocumentHash") and req.get("DocumentHashType", "Sha256") != "Sha256":
+        raise Invalid(Kind.REQUEST, "DocumentHashType must be Sha256: Sha1 protects nothing any more.")
+    document = find_document(
+        name.split(_DOCUMENT_ARN)[-1], req.get("DocumentVersion", "$DEFAULT"), sha256=req.get("DocumentHash") or None
+    )
     ctx.require(f"arn:aws:ssm:{ctx.scope.region}::document/{document.name}")
     chosen = select_nodes(
         ctx.tx, ctx.scope, node_ids=req.get("InstanceIds", ()), targets=targets_from(req.get("Targets", ()))

@@ -1,5 +1,7 @@
 """Command documents: their steps, parameters and timeouts. Source: operations.md 2.2, agent-protocol.md 8."""
 
+import hashlib
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -29,6 +31,16 @@ class Document:
     version: str
     content: dict[str, Any]
     owner: str = "Amazon"
+
+    @property
+    def text(self) -> str:
+        """The content as it is shown and hashed: JSON in the order given."""
+        return json.dumps(self.content, indent=2, ensure_ascii=False)
+
+    @property
+    def sha256(self) -> str:
+        """SHA-256 of the text in hex: what SendCommand's DocumentHash is compared with."""
+        return hashlib.sha256(self.text.encode()).hexdigest()
 
     @property
     def steps(self) -> tuple[Step, ...]:

@@ -23,13 +23,20 @@ MAX_CONTENT = 65_536
 """Document and parameters together. Source: operations.md 2.1."""
 
 
-def find_document(name: str, version: str) -> Document:
-    """The document of that name and version selector. Raises NotFound(DOCUMENT)."""
+def find_document(name: str, version: str, *, sha256: str | None = None) -> Document:
+    """The document of that name and version selector. Raises NotFound(DOCUMENT).
+
+    `sha256` is the hash that the caller expects its content to have; another content counts as not found.
+    """
     document = BUILTIN.get(name)
     if document is None:
         raise NotFound(Kind.DOCUMENT, f"Document with name {name[:128]} does not exist.", id=name)
     if version not in ("$DEFAULT", "$LATEST", "", document.version):
         raise NotFound(Kind.DOCUMENT, f"Document {name} has no version {version[:8]}.", id=name)
+    if sha256 is not None and sha256.lower() != document.sha256:
+        raise NotFound(
+            Kind.DOCUMENT, f"Document {name} has the Sha256 hash {document.sha256}, not the one given. Nothing was sent."
+        )
     return document
 
 
