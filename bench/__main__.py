@@ -1,6 +1,6 @@
 """Every benchmark in one run: a table on the terminal, and bench/results.json.
 
-    python -m bench [--only server,scan,api,judge]
+python -m bench [--only server,scan,api,judge]
 """
 
 import argparse
@@ -26,9 +26,14 @@ def scan() -> list[Figure]:
     names = {"first": "no cache of its own yet", "again": "every later scan"}
     return [
         Figure(
-            name=f"apt scan, {key}", what=f"facts on disk, {result['packages']} packages, {what}", value=medians[key],
-            unit="s", peer="apt-get -s dist-upgrade", peer_value=medians["apt_get"],
-            ratio=medians[key] / medians["apt_get"], limit=round(1.2 * medians["apt_get"], 3),
+            name=f"apt scan, {key}",
+            what=f"facts on disk, {result['packages']} packages, {what}",
+            value=medians[key],
+            unit="s",
+            peer="apt-get -s dist-upgrade",
+            peer_value=medians["apt_get"],
+            ratio=medians[key] / medians["apt_get"],
+            limit=round(1.2 * medians["apt_get"], 3),
         )
         for key, what in names.items()
     ]

@@ -22,8 +22,12 @@ CONNECTIONS = 16
 
 def _signed_script(lab: Lab, operation: str, body: str) -> str:
     """A wrk script that sends one pre-signed request."""
-    request = AWSRequest("POST", lab.url + "/", data=body.encode(), headers={
-        "X-Amz-Target": f"AmazonSSM.{operation}", "Content-Type": "application/x-amz-json-1.1"})
+    request = AWSRequest(
+        "POST",
+        lab.url + "/",
+        data=body.encode(),
+        headers={"X-Amz-Target": f"AmazonSSM.{operation}", "Content-Type": "application/x-amz-json-1.1"},
+    )
     SigV4Auth(Credentials(*lab.credentials()), "ssm", "local-1").add_auth(request)
     lines = [f'wrk.headers["{name}"] = "{value}"' for name, value in request.headers.items()]
     return "\n".join(['wrk.method = "POST"', f"wrk.body = [[{body}]]", *lines])
@@ -62,8 +66,15 @@ def measure() -> list[Figure]:
         for operation, body in calls.items():
             rate, latency = _load(lab.url + "/", _signed_script(lab, operation, body))
             figures += [
-                Figure(name=f"API {operation}", what="answers a second, verified and committed", value=rate, unit="1/s",
-                       peer="HTTP alone", peer_value=bare, ratio=rate / bare),
+                Figure(
+                    name=f"API {operation}",
+                    what="answers a second, verified and committed",
+                    value=rate,
+                    unit="1/s",
+                    peer="HTTP alone",
+                    peer_value=bare,
+                    ratio=rate / bare,
+                ),
                 Figure(name=f"API {operation}, p50", what="median latency", value=latency, unit="ms"),
             ]
         lab.stop(process)

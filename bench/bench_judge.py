@@ -1,4 +1,4 @@
-"""Judging: one node by the plain judge, a report through the door's own steps, and re-judging nodes from stored facts."""
+"""Judging: one node by the plain judge, reports through the door's own steps, re-judging from stored facts."""
 
 import tempfile
 import time
@@ -13,17 +13,25 @@ from patchwright.store import judgements, nodes
 
 RUNS = 7
 
+
 def measure() -> list[Figure]:
     """On SQLite, in this process, with real package names and versions of a Debian 12 host."""
     with tempfile.TemporaryDirectory(prefix="pw-bench-judge-") as folder:
         fleet = Fleet(Path(folder))
         try:
             reports = fleet.report_all()
-            return [*_figures(fleet), Figure(
-                name="new reports", what=f"{NODES} nodes report different facts for the first time, one after another",
-                value=NODES / reports, unit="1/s")]
+            return [
+                *_figures(fleet),
+                Figure(
+                    name="new reports",
+                    what=f"{NODES} nodes report different facts for the first time, one after another",
+                    value=NODES / reports,
+                    unit="1/s",
+                ),
+            ]
         finally:
             fleet.close()
+
 
 def _figures(fleet: Fleet) -> list[Figure]:
     now = datetime.now(UTC)
@@ -43,9 +51,16 @@ def _figures(fleet: Fleet) -> list[Figure]:
         loop.turn(now)
     rejudged = time.perf_counter() - began
     return [
-        Figure(name="judge one node", what=f"from stored facts, {fleet.packages} packages, {fleet.lines} upgradable",
-               value=median(seconds) * 1_000, unit="ms"),
-        Figure(name="re-judge after a change", what=f"{NODES} nodes by the plain judge, to the last count committed",
-               value=NODES / rejudged, unit="nodes/s"),
+        Figure(
+            name="judge one node",
+            what=f"from stored facts, {fleet.packages} packages, {fleet.lines} upgradable",
+            value=median(seconds) * 1_000,
+            unit="ms",
+        ),
+        Figure(
+            name="re-judge after a change",
+            what=f"{NODES} nodes by the plain judge, to the last count committed",
+            value=NODES / rejudged,
+            unit="nodes/s",
+        ),
     ]
-

@@ -46,8 +46,13 @@ def measure() -> list[Figure]:
         rss, pss = _agent_at_rest(lab)
         lab.stop(process)
     return [
-        Figure(name="server start", what="process start to first answer, existing data", value=median(starts),
-               unit="s", limit=1.0),
+        Figure(
+            name="server start",
+            what="process start to first answer, existing data",
+            value=median(starts),
+            unit="s",
+            limit=1.0,
+        ),
         Figure(name="server first start", what="the same with the schema to be made", value=first, unit="s"),
         Figure(name="server idle", what="resident memory 3 s after start, SQLite", value=idle, unit="MB", limit=120.0),
         Figure(name="agent at rest, RSS", what="in the long poll, system Python", value=rss, unit="MB", limit=24.0),

@@ -12,7 +12,7 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Figure:
-    """One measured figure. `limit` is what decisions.md 34 or the issue asks for; `peer` is measured in the same run."""
+    """One measured figure. `limit` is what is asked of it; `peer` is measured in the same run."""
 
     name: str
     what: str

@@ -50,16 +50,38 @@ class Fleet:
 
     def _make_nodes(self, tx: Tx) -> None:
         now = datetime.now(UTC)
-        activation = Activation(id=self._ids.uuid(), scope=SCOPE, code_hash="x", iam_role="bench",
-                                expires_at=now + timedelta(days=1), created_at=now)
+        activation = Activation(
+            id=self._ids.uuid(),
+            scope=SCOPE,
+            code_hash="x",
+            iam_role="bench",
+            expires_at=now + timedelta(days=1),
+            created_at=now,
+        )
         activations.insert(tx, activation)
         for node_id in self.node_ids:
-            nodes.insert(tx, ManagedNode(id=NodeId(node_id), scope=SCOPE, activation_id=activation.id, iam_role="bench",
-                                         public_key="", fingerprint="", registered_at=now))
+            nodes.insert(
+                tx,
+                ManagedNode(
+                    id=NodeId(node_id),
+                    scope=SCOPE,
+                    activation_id=activation.id,
+                    iam_role="bench",
+                    public_key="",
+                    fingerprint="",
+                    registered_at=now,
+                ),
+            )
         self._baseline = PatchBaseline(
-            id=BaselineId("pb-00000000000000001"), name="bench", operating_system=OperatingSystem.DEBIAN,
-            rules=(ApprovalRule(filters=(PatchFilter(key=FilterKey.PRIORITY, values=("optional", "required")),),
-                                approve_after_days=7),),
+            id=BaselineId("pb-00000000000000001"),
+            name="bench",
+            operating_system=OperatingSystem.DEBIAN,
+            rules=(
+                ApprovalRule(
+                    filters=(PatchFilter(key=FilterKey.PRIORITY, values=("optional", "required")),),
+                    approve_after_days=7,
+                ),
+            ),
             rejected_patches=("liba*", "libz9"),
         )
         baselines.insert(tx, SCOPE, self._baseline, now=now)
@@ -97,21 +119,37 @@ class Fleet:
         ]
         upgradable = [n for n in names if int(n[4:]) % 9 == 0][:LINES]
         lines = [
-            [f"{n}\tamd64\t1.{level}-1", "3.0-1",
-             [f"2.{i}-1\tlibs\toptional\t{n}\t2.{i}-1\t{i % 2}\t500\t" for i in range(1 + int(n[4:]) % 2)]]
+            [
+                f"{n}\tamd64\t1.{level}-1",
+                "3.0-1",
+                [f"2.{i}-1\tlibs\toptional\t{n}\t2.{i}-1\t{i % 2}\t500\t" for i in range(1 + int(n[4:]) % 2)],
+            ]
             for n in upgradable
         ]
         sources = [
-            {"origin": r[0], "label": r[1], "suite": r[2], "codename": r[3], "component": r[4], "site": r[5],
-             "trusted": True, "released_at": 1_790_000_000}
+            {
+                "origin": r[0],
+                "label": r[1],
+                "suite": r[2],
+                "codename": r[3],
+                "component": r[4],
+                "site": r[5],
+                "trusted": True,
+                "released_at": 1_790_000_000,
+            }
             for r in (_MAIN, _SECURITY)
         ]
         bodies = {
             "installed": {"repositories": [_MAIN, _SECURITY], "packages": installed},
             "upgradable": {"repositories": [_MAIN, _SECURITY], "lines": lines},
             "times": [1_700_000_000] * len(installed),
-            "state": {"manager": "apt", "os": {"id": "debian", "version_id": "12"}, "arch": "amd64", "boot_id": "b",
-                      "sources": sources},
+            "state": {
+                "manager": "apt",
+                "os": {"id": "debian", "version_id": "12"},
+                "arch": "amd64",
+                "boot_id": "b",
+                "sources": sources,
+            },
         }
         texts = {k: json.dumps(v, separators=(",", ":"), sort_keys=True) for k, v in bodies.items()}
         return [Part(name=k, digest=hashlib.sha256(t.encode()).hexdigest(), body=t) for k, t in texts.items()]

@@ -48,7 +48,8 @@ class Lab:
         with (self.folder / "server.log").open("ab") as log:
             process = subprocess.Popen(
                 [program, "serve", "--data-dir", self.folder / "data", "--listen", f"127.0.0.1:{self.port}"],
-                stdout=subprocess.DEVNULL, stderr=log,
+                stdout=subprocess.DEVNULL,
+                stderr=log,
             )
         self.running.append(process)
         return process
@@ -88,13 +89,25 @@ class Lab:
         state = self.folder / "agent"
         environment = {**os.environ, "PATCHWRIGHT_ACTIVATION_CODE": made["ActivationCode"]}
         subprocess.run(
-            [python, AGENT, "register", "--server", self.url, "--activation-id", made["ActivationId"],
-             "--state-dir", state],
-            env=environment, check=True, stdout=subprocess.DEVNULL,
+            [
+                python,
+                AGENT,
+                "register",
+                "--server",
+                self.url,
+                "--activation-id",
+                made["ActivationId"],
+                "--state-dir",
+                state,
+            ],
+            env=environment,
+            check=True,
+            stdout=subprocess.DEVNULL,
         )
         process = subprocess.Popen(
             [python, AGENT, "run", "--scan-only", "--state-dir", state],
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
         )
         self.running.append(process)
         return process

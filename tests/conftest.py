@@ -38,12 +38,28 @@ def postgres_url() -> Iterator[str]:
     run = [*as_user, "env", f"HOME={folder}"]
     subprocess.run(
         [*run, bin_dir / "initdb", "-A", "trust", "-U", "pw", "--no-sync", "-D", folder / "d"],
-        check=True, capture_output=True, cwd=folder,
+        check=True,
+        capture_output=True,
+        cwd=folder,
     )
     server = subprocess.Popen(
-        [*run, bin_dir / "postgres", "-D", folder / "d", "-k", folder, "-c", "listen_addresses=", "-c", "fsync=off",
-         "-c", "max_connections=200"],
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=folder,
+        [
+            *run,
+            bin_dir / "postgres",
+            "-D",
+            folder / "d",
+            "-k",
+            folder,
+            "-c",
+            "listen_addresses=",
+            "-c",
+            "fsync=off",
+            "-c",
+            "max_connections=200",
+        ],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        cwd=folder,
     )
     url = f"postgresql://pw@/postgres?host={folder}"
     try:

@@ -3,12 +3,12 @@
 import os
 from collections import namedtuple
 
+from patchwright_agent import text
+
 # Not typing.NamedTuple: the daemon imports this file, and typing alone costs it 0.6 MB for as long as it runs.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Dict
-
-from patchwright_agent import text
 
 OS_RELEASE_PATHS = ("/etc/os-release", "/usr/lib/os-release")
 BOOT_ID_PATH = "/proc/sys/kernel/random/boot_id"
@@ -34,7 +34,7 @@ class OperatingSystem(_OperatingSystem):
 
 def parse_os_release(content: str) -> OperatingSystem:
     """Read shell-like assignments, one a line; quotes and backslashes as os-release(5) allows them."""
-    values = {}  # type: Dict[str, str]
+    values: "Dict[str, str]" = {}
     for line in content.splitlines():
         name, assigned, value = line.strip().partition("=")
         if assigned and not name.startswith("#"):

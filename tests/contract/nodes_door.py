@@ -120,8 +120,11 @@ class Node:
 
     def register(self, activation: dict[str, str]) -> "Node":
         body = {
-            "ActivationId": activation["ActivationId"], "ActivationCode": activation["ActivationCode"],
-            "PublicKey": public_text(self.key), "PublicKeyType": "Rsa", "Fingerprint": self.fingerprint,
+            "ActivationId": activation["ActivationId"],
+            "ActivationCode": activation["ActivationCode"],
+            "PublicKey": public_text(self.key),
+            "PublicKeyType": "Rsa",
+            "Fingerprint": self.fingerprint,
         }
         answer = self._send("AmazonSSM.RegisterManagedInstance", body, None)
         self.id = answer["InstanceId"]
@@ -135,9 +138,15 @@ class Node:
 
     def heartbeat(self, **more: str) -> dict[str, Any]:
         body = {
-            "InstanceId": self.id, "AgentName": "amazon-ssm-agent", "AgentStatus": "Active", "AgentVersion": "3.3.0.0",
-            "ComputerName": "web01", "IPAddress": "192.0.2.17", "PlatformName": "Debian GNU/Linux",
-            "PlatformType": "Linux", "PlatformVersion": "12",
+            "InstanceId": self.id,
+            "AgentName": "amazon-ssm-agent",
+            "AgentStatus": "Active",
+            "AgentVersion": "3.3.0.0",
+            "ComputerName": "web01",
+            "IPAddress": "192.0.2.17",
+            "PlatformName": "Debian GNU/Linux",
+            "PlatformType": "Linux",
+            "PlatformVersion": "12",
         }
         return self.ssm("UpdateInstanceInformation", {**body, **more})
 
@@ -167,13 +176,20 @@ class Node:
         self.messages("FailMessage", {"MessageId": message.id, "FailureType": kind})
 
     def reply(
-        self, message: Message | str, status: str, steps: dict[str, Any] | None = None, *, trace: str = "",
+        self,
+        message: Message | str,
+        status: str,
+        steps: dict[str, Any] | None = None,
+        *,
+        trace: str = "",
         reply_id: str | None = None,
     ) -> str:
         """A reply of any kind: `steps` None is "accepted", {} or step results are later ones. Returns its id."""
         payload = {
             "additionalInfo": {"runId": "", "dateTime": "2030-01-02T03:04:06.101Z"},
-            "documentStatus": status, "documentTraceOutput": trace, "runtimeStatus": steps,
+            "documentStatus": status,
+            "documentTraceOutput": trace,
+            "runtimeStatus": steps,
         }
         return self.raw_reply(message, json.dumps(payload), reply_id or str(uuid.uuid4()))
 
@@ -220,9 +236,15 @@ class Node:
 def step_result(status: str = "Success", *, code: int | None = None, out: str = "", err: str = "") -> dict[str, Any]:
     """What a reply says of one step."""
     return {
-        "status": status, "code": (0 if status == "Success" else 1) if code is None else code,
-        "name": "aws:runShellScript", "output": out[:2500], "standardOutput": out, "standardError": err,
-        "startDateTime": "2030-01-02T03:04:06.050Z", "endDateTime": "2030-01-02T03:05:09.552Z", "stepName": "",
+        "status": status,
+        "code": (0 if status == "Success" else 1) if code is None else code,
+        "name": "aws:runShellScript",
+        "output": out[:2500],
+        "standardOutput": out,
+        "standardError": err,
+        "startDateTime": "2030-01-02T03:04:06.050Z",
+        "endDateTime": "2030-01-02T03:05:09.552Z",
+        "stepName": "",
     }
 
 
@@ -236,15 +258,14 @@ class Worker:
 
     def call(self, operation: str, body: dict[str, Any]) -> dict[str, Any]:
         headers = {
-            "X-Amz-Target": f"Patchwright.{operation}", "Content-Type": "application/x-amz-json-1.1",
+            "X-Amz-Target": f"Patchwright.{operation}",
+            "Content-Type": "application/x-amz-json-1.1",
             "Authorization": f"Bearer {self.token}",
         }
         return post(self.url, headers, json.dumps(body, ensure_ascii=False).encode("utf-8", "surrogatepass"))
 
     def start(self, **more: Any) -> dict[str, Any]:
-        answer = self.call(
-            "StartPatchRun", {"AgentVersion": "0.1.0", "FactsVersions": [1], "BootId": "boot-1", **more}
-        )
+        answer = self.call("StartPatchRun", {"AgentVersion": "0.1.0", "FactsVersions": [1], "BootId": "boot-1", **more})
         self.run_id = answer["RunId"]
         return answer
 
@@ -260,8 +281,12 @@ class Worker:
             for n, text in sorted(parts.items())
         ]
         body = {
-            "RunId": self.run_id, "FactsVersion": 1, "Digest": document_digest(parts), "CollectedAt": 1767225600.1,
-            "Parts": rows, **more,
+            "RunId": self.run_id,
+            "FactsVersion": 1,
+            "Digest": document_digest(parts),
+            "CollectedAt": 1767225600.1,
+            "Parts": rows,
+            **more,
         }
         return self.call("PutFacts", body)
 
@@ -339,8 +364,14 @@ class DebianHost:
     problems: tuple[dict[str, Any], ...] = ()
     reboot: bool = False
     system: dict[str, str] = field(
-        default_factory=lambda: {"id": "debian", "version_id": "12", "codename": "bookworm", "name": "Debian",
-                                 "pretty_name": "Debian GNU/Linux 12 (bookworm)", "id_like": ""}
+        default_factory=lambda: {
+            "id": "debian",
+            "version_id": "12",
+            "codename": "bookworm",
+            "name": "Debian",
+            "pretty_name": "Debian GNU/Linux 12 (bookworm)",
+            "id_like": "",
+        }
     )
     sources: tuple[Repo, ...] = (MAIN, SECURITY, UPDATES)
     manager: str = "apt"
@@ -355,9 +386,13 @@ class DebianHost:
         mine = sorted({r for _, p in ordered for r in p.repos})
         theirs = sorted({r for _, p in ordered for _, repos in p.offers for r in repos})
         lines = [
-            [f"{n}\t{p.arch}\t{p.version}", p.offers[-1][0],
-             [f"{v}\tutils\t{p.priority}\t{n}\t{v}\t{_indexes(rs, theirs)}\t500\t{p.phased}" for v, rs in p.offers]]
-            for n, p in ordered if p.offers
+            [
+                f"{n}\t{p.arch}\t{p.version}",
+                p.offers[-1][0],
+                [f"{v}\tutils\t{p.priority}\t{n}\t{v}\t{_indexes(rs, theirs)}\t500\t{p.phased}" for v, rs in p.offers],
+            ]
+            for n, p in ordered
+            if p.offers
         ]
         rows = [
             f"{n}\t{p.arch}\t{p.version}\tutils\t{p.priority}\t{n}\t{p.version}\t{_indexes(p.repos, mine)}"
@@ -368,11 +403,18 @@ class DebianHost:
             "upgradable": {"repositories": [r.row() for r in theirs], "lines": lines},
             "times": [p.installed_at for _, p in ordered],
             "state": {
-                "manager": self.manager, "manager_version": "2.6.1", "os": self.system, "arch": "amd64",
-                "boot_id": self.boot_id, "kernel": {"running": "6.1.0-18-amd64", "newest_installed": "6.1.0-18-amd64"},
+                "manager": self.manager,
+                "manager_version": "2.6.1",
+                "os": self.system,
+                "arch": "amd64",
+                "boot_id": self.boot_id,
+                "kernel": {"running": "6.1.0-18-amd64", "newest_installed": "6.1.0-18-amd64"},
                 "reboot": {"required": self.reboot, "evidence": [], "packages": []},
-                "holds": [f"{h}\tamd64" for h in self.holds], "problems": list(self.problems), "stale_services": [],
-                "sources": [r.source() for r in self.sources], "sources_digest": "",
+                "holds": [f"{h}\tamd64" for h in self.holds],
+                "problems": list(self.problems),
+                "stale_services": [],
+                "sources": [r.source() for r in self.sources],
+                "sources_digest": "",
             },
         }
 
@@ -412,7 +454,9 @@ class Fleet:
     def client(self, service: str, region: str) -> Any:
         """A client as administrator."""
         return _session(self.server.key_id, self.server.secret).client(
-            service, region_name=region, endpoint_url=self.server.url,
+            service,
+            region_name=region,
+            endpoint_url=self.server.url,
             config=Config(retries={"max_attempts": 0}, parameter_validation=False),
         )
 
@@ -424,8 +468,9 @@ class Fleet:
         made = self.ssm.create_activation(IamRole="service-role", RegistrationLimit=limit, **more)
         return {k: made[k] for k in ("ActivationId", "ActivationCode")}
 
-    def add(self, count: int = 1, *, ping: bool = True, platform: str = "Linux", name: str | None = None,
-            **tags: str) -> list[Node]:
+    def add(
+        self, count: int = 1, *, ping: bool = True, platform: str = "Linux", name: str | None = None, **tags: str
+    ) -> list[Node]:
         """Registered nodes that have said hello, unless `ping` is off; `_` in a tag's key stands for a space."""
         more: dict[str, Any] = {"Tags": [{"Key": k.replace("_", " "), "Value": v} for k, v in tags.items()]}
         if name:

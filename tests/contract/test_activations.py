@@ -25,8 +25,13 @@ def _register(server: RunningServer, made: dict[str, str], code: str | None = No
     """Register a host the way the node's door does; its id."""
     return server.application.state.store.write(
         lambda tx: register_node(
-            tx, activation_id=made["ActivationId"], code=code or made["ActivationCode"], public_key="k",
-            fingerprint="f", now=datetime.now(UTC), ids=SystemIds(),
+            tx,
+            activation_id=made["ActivationId"],
+            code=code or made["ActivationCode"],
+            public_key="k",
+            fingerprint="f",
+            now=datetime.now(UTC),
+            ids=SystemIds(),
         )
     ).id
 
@@ -43,8 +48,12 @@ def test_an_activation_lives_as_terraform_drives_it(ssm: Any) -> None:
     created = listed[0].pop("CreatedDate")
     assert abs(created - datetime.now(UTC)) < timedelta(minutes=1)
     assert listed[0] == {
-        "ActivationId": made["ActivationId"], "IamRole": "Patching", "ExpirationDate": expires, "Expired": False,
-        "RegistrationsCount": 0, "Tags": [{"Key": "b", "Value": ""}],
+        "ActivationId": made["ActivationId"],
+        "IamRole": "Patching",
+        "ExpirationDate": expires,
+        "Expired": False,
+        "RegistrationsCount": 0,
+        "Tags": [{"Key": "b", "Value": ""}],
     }
     ssm.delete_activation(ActivationId=made["ActivationId"])
     assert ssm.describe_activations(Filters=wanted)["ActivationList"] == []

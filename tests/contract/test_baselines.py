@@ -114,7 +114,8 @@ def test_each_declared_error(ssm: Any) -> None:
     made = _create(ssm)
     ssm.register_patch_baseline_for_patch_group(BaselineId=made, PatchGroup="web")
     assert _code(ssm.delete_patch_baseline, BaselineId=made) == (
-        "ResourceInUseException", "PatchBaseline to be deleted is used for Patch Group: web"
+        "ResourceInUseException",
+        "PatchBaseline to be deleted is used for Patch Group: web",
     )
     for _ in range(49):
         _create(ssm)

@@ -17,11 +17,24 @@ from botocore.exceptions import ClientError
 from tests.contract.conftest import RunningServer
 
 
-def _post(server: RunningServer, target: str, body: bytes, *, service: str = "ssm", shift: timedelta = timedelta(),
-          tamper: bytes | None = None, sign: bool = True, headers: dict[str, str] | None = None) -> tuple[int, Any, Any]:
+def _post(
+    server: RunningServer,
+    target: str,
+    body: bytes,
+    *,
+    service: str = "ssm",
+    shift: timedelta = timedelta(),
+    tamper: bytes | None = None,
+    sign: bool = True,
+    headers: dict[str, str] | None = None,
+) -> tuple[int, Any, Any]:
     """A call made by hand, signed by botocore's signer, perhaps spoilt after that."""
-    request = AWSRequest("POST", server.url, data=body, headers={
-        "X-Amz-Target": target, "Content-Type": "application/x-amz-json-1.1", **(headers or {})})
+    request = AWSRequest(
+        "POST",
+        server.url,
+        data=body,
+        headers={"X-Amz-Target": target, "Content-Type": "application/x-amz-json-1.1", **(headers or {})},
+    )
     if sign:
         signer = botocore.auth.SigV4Auth(Credentials(server.key_id, server.secret), service, "local-1")
         if shift:
@@ -30,14 +43,17 @@ def _post(server: RunningServer, target: str, body: bytes, *, service: str = "ss
             request.context["timestamp"] = request.headers["X-Amz-Date"]
             text = signer.string_to_sign(request, signer.canonical_request(request))
             signature = signer.signature(text, request)
-            parts = [f"AWS4-HMAC-SHA256 Credential={signer.scope(request)}",
-                     f"SignedHeaders={signer.signed_headers(signer.headers_to_sign(request))}",
-                     f"Signature={signature}"]
+            parts = [
+                f"AWS4-HMAC-SHA256 Credential={signer.scope(request)}",
+                f"SignedHeaders={signer.signed_headers(signer.headers_to_sign(request))}",
+                f"Signature={signature}",
+            ]
             request.headers["Authorization"] = ", ".join(parts)
         else:
             signer.add_auth(request)
-    sent = urllib.request.Request(server.url, data=tamper if tamper is not None else body,
-                                  headers=dict(request.headers), method="POST")
+    sent = urllib.request.Request(
+        server.url, data=tamper if tamper is not None else body, headers=dict(request.headers), method="POST"
+    )
     try:
         with urllib.request.urlopen(sent, timeout=20) as answer:
             return answer.status, json.loads(answer.read()), answer.headers
@@ -61,14 +77,26 @@ def test_every_answer_carries_a_request_id_and_a_date(server: RunningServer) -> 
         ({"target": "AmazonSSM.GetPatchBaseline", "body": b"[]"}, 400, "SerializationException"),
         ({"target": "AmazonSSM.GetPatchBaseline", "body": b'{"BaselineId": 3}'}, 400, "SerializationException"),
         ({"target": "AmazonSSM.GetPatchBaseline", "body": b"{}"}, 400, "ValidationException"),
-        ({"target": "AmazonSSM.DescribePatchBaselines", "body": b"{}", "sign": False}, 400,
-         "MissingAuthenticationTokenException"),
-        ({"target": "AmazonSSM.DescribePatchBaselines", "body": b"{}", "service": "ec2"}, 400,
-         "InvalidSignatureException"),
-        ({"target": "AmazonSSM.DescribePatchBaselines", "body": b"{}", "tamper": b'{ "MaxResults": 5}'}, 400,
-         "InvalidSignatureException"),
-        ({"target": "AmazonSSM.DescribePatchBaselines", "body": b"{}", "shift": timedelta(minutes=-10)}, 400,
-         "InvalidSignatureException"),
+        (
+            {"target": "AmazonSSM.DescribePatchBaselines", "body": b"{}", "sign": False},
+            400,
+            "MissingAuthenticationTokenException",
+        ),
+        (
+            {"target": "AmazonSSM.DescribePatchBaselines", "body": b"{}", "service": "ec2"},
+            400,
+            "InvalidSignatureException",
+        ),
+        (
+            {"target": "AmazonSSM.DescribePatchBaselines", "body": b"{}", "tamper": b'{ "MaxResults": 5}'},
+            400,
+            "InvalidSignatureException",
+        ),
+        (
+            {"target": "AmazonSSM.DescribePatchBaselines", "body": b"{}", "shift": timedelta(minutes=-10)},
+            400,
+            "InvalidSignatureException",
+        ),
     ],
 )
 def test_each_bad_call_gets_its_own_clear_error(
@@ -111,8 +139,14 @@ def test_all_violations_come_in_one_message(ssm: Any) -> None:
         ssm.create_patch_baseline(Name="x", OperatingSystem="PLAN9")
     message = refused.value.response["Error"]["Message"]
     assert message.startswith("3 validation errors detected: ")
-    assert "Value 'x' at 'name' failed to satisfy constraint: Member must have length greater than or equal to 3" in message
-    assert "Value 'PLAN9' at 'operatingSystem' failed to satisfy constraint: Member must satisfy enum value set:" in message
+    assert (
+        "Value 'x' at 'name' failed to satisfy constraint: Member must have length greater than or equal to 3"
+        in message
+    )
+    assert (
+        "Value 'PLAN9' at 'operatingSystem' failed to satisfy constraint: Member must satisfy enum value set:"
+        in message
+    )
 
 
 def test_a_token_of_another_operation_or_filter_is_refused(ssm: Any) -> None:
@@ -191,3 +225,15 @@ def test_the_plain_aws_command_speaks_both_services(aws: Callable[..., subproces
     second = aws("patchwright", "get-server-information")
     assert second.returncode == 0, second.stderr
     assert json.loads(second.stdout)["AccountId"] == "000000000001"
+
+
+@pytest.mark.parametrize("text", ["a\x00b", "\x00"])
+def test_the_character_nul_is_refused_everywhere_alike(server: RunningServer, text: str) -> None:
+    body = json.dumps({"Name": "fine", "OperatingSystem": "DEBIAN", "RejectedPatches": ["ok", text]}).encode()
+    status, answer, _ = _post(server, "AmazonSSM.CreatePatchBaseline", body)
+    assert (status, answer["__type"]) == (400, "SerializationException")
+
+
+def test_a_text_that_only_looks_like_nul_is_kept(ssm: Any) -> None:
+    made = ssm.create_patch_baseline(Name="fine", OperatingSystem="DEBIAN", RejectedPatches=["back\\u0000slash"])
+    assert ssm.get_patch_baseline(BaselineId=made["BaselineId"])["RejectedPatches"] == ["back\\u0000slash"]

@@ -41,7 +41,10 @@ def test_each_situation_has_its_code(fleet: Fleet) -> None:
     fleet.scan(node, host)
     codes = {name: _why(fleet, node, name)[0]["Code"] for name in ("vim", "bash", "held", "emacs", "CVE-2024-0001")}
     assert codes == {
-        "vim": "NOT_SECURITY", "bash": "NO_UPDATE_ON_OFFER", "held": "HELD", "emacs": "NOT_INSTALLED",
+        "vim": "NOT_SECURITY",
+        "bash": "NO_UPDATE_ON_OFFER",
+        "held": "HELD",
+        "emacs": "NOT_INSTALLED",
         "CVE-2024-0001": "NO_CVE_SOURCE",
     }
 
@@ -50,10 +53,17 @@ def test_a_waiting_patch_says_until_when_and_by_whose_clock(fleet: Fleet) -> Non
     node = fleet.node()
     now = datetime.now(UTC)
     repo = Repo("lab-security", origin=f"Why-{fleet.region}", released_at=int((now - timedelta(days=2)).timestamp()))
-    fleet.ssm.register_default_patch_baseline(BaselineId=fleet.ssm.create_patch_baseline(
-        Name="waits", OperatingSystem="DEBIAN", ApprovalRules={"PatchRules": [{
-            "PatchFilterGroup": {"PatchFilters": [{"Key": "PRODUCT", "Values": ["*"]}]}, "ApproveAfterDays": 7}]},
-    )["BaselineId"])
+    fleet.ssm.register_default_patch_baseline(
+        BaselineId=fleet.ssm.create_patch_baseline(
+            Name="waits",
+            OperatingSystem="DEBIAN",
+            ApprovalRules={
+                "PatchRules": [
+                    {"PatchFilterGroup": {"PatchFilters": [{"Key": "PRODUCT", "Values": ["*"]}]}, "ApproveAfterDays": 7}
+                ]
+            },
+        )["BaselineId"]
+    )
     fleet.scan(node, DebianHost(packages={"alpha": Package("1", offers=(("2", (repo,)),), repos=())}, sources=(repo,)))
     (why,) = _why(fleet, node, "alpha")
     assert (why["Code"], why["State"]) == ("PENDING_APPROVAL", "INSTALLED_OTHER")
@@ -79,7 +89,9 @@ def test_one_node_at_a_glance(fleet: Fleet) -> None:
     ]
     (missing,) = seen["Missing"]
     assert (missing["PatchId"], missing["Installed"], missing["Target"]) == (
-        "openssl.amd64", "3.0.11-1", "3.0.13-1~deb12u1",
+        "openssl.amd64",
+        "3.0.11-1",
+        "3.0.13-1~deb12u1",
     )
     assert (missing["Code"], missing["Classification"]) == ("APPROVED_BY_RULE", "Security")
     assert seen["Problems"] == [{"Code": "LOCKED", "Message": "held by apt", "Remedy": "wait"}]
@@ -87,7 +99,8 @@ def test_one_node_at_a_glance(fleet: Fleet) -> None:
     assert seen["ClockOffsetSeconds"] < 0
     states = fleet.ssm.describe_instance_patch_states(InstanceIds=[node.id])["InstancePatchStates"][0]
     assert (seen["Counts"]["Missing"], seen["Counts"]["InstalledOther"]) == (
-        states["MissingCount"], states["InstalledOtherCount"],
+        states["MissingCount"],
+        states["InstalledOtherCount"],
     )
 
 

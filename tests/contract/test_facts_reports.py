@@ -360,8 +360,11 @@ def test_a_worker_is_no_node_and_a_node_no_worker(fleet: Fleet) -> None:
     node = fleet.node()
     worker, _ = fleet.worker(node)
     with pytest.raises(Refusal, match="AccessDenied"):
-        node._send("Patchwright.StartPatchRun", {"AgentVersion": "1", "FactsVersions": [1], "BootId": "b"},
-                   node._auth("patchwright"))
+        node._send(
+            "Patchwright.StartPatchRun",
+            {"AgentVersion": "1", "FactsVersions": [1], "BootId": "b"},
+            node._auth("patchwright"),
+        )
     with pytest.raises(Refusal, match=r"AccessDenied|UnknownOperation"):
         worker.call("ExplainPatch", {"NodeId": node.id, "Patch": "vim"})
 
@@ -431,8 +434,12 @@ def test_an_unchanged_document_has_the_digest_of_the_protocol(fleet: Fleet) -> N
     """Spelled out once, so that another implementation can be written from it."""
     node, worker, host = _scanned(fleet)
     parts = host.parts()
-    body = {"RunId": worker.run_id, "FactsVersion": 1, "CollectedAt": 1.5, "Parts": [
-        {"Name": n, "Digest": digest_of(parts[n])} for n in ("upgradable", "installed", "times", "state")]}
+    body = {
+        "RunId": worker.run_id,
+        "FactsVersion": 1,
+        "CollectedAt": 1.5,
+        "Parts": [{"Name": n, "Digest": digest_of(parts[n])} for n in ("upgradable", "installed", "times", "state")],
+    }
     text = "".join(f"{n}:{digest_of(parts[n])}\n" for n in ("installed", "state", "times", "upgradable"))
     assert worker.call("PutFacts", {**body, "Digest": digest_of(text)}) == {"Accepted": True, "NeedParts": []}
     assert json.loads(parts["times"]) == [1_700_000_000] * 3

@@ -28,8 +28,9 @@ def _shown(fleet: Fleet, message: Message, node: Node, step: str = STEP) -> dict
 
 
 def _status(fleet: Fleet, message: Message, node: Node) -> str:
-    (found,) = fleet.ssm.list_command_invocations(
-        CommandId=message.command_id, InstanceId=node.id)["CommandInvocations"]
+    (found,) = fleet.ssm.list_command_invocations(CommandId=message.command_id, InstanceId=node.id)[
+        "CommandInvocations"
+    ]
     return str(found["StatusDetails"])
 
 
@@ -52,7 +53,9 @@ def test_a_message_has_the_members_without_which_the_agent_drops_it(fleet: Fleet
     assert payload["DocumentContent"]["schemaVersion"] == "2.2"
     # A String travels as text, a StringList as a list; defaults are filled in.
     assert payload["Parameters"] == {
-        "commands": ["uname -r", "uptime"], "workingDirectory": "/tmp", "executionTimeout": "3600",
+        "commands": ["uname -r", "uptime"],
+        "workingDirectory": "/tmp",
+        "executionTimeout": "3600",
     }
     assert payload["CloudWatchOutputEnabled"] == "false"
 
@@ -133,8 +136,7 @@ def test_what_the_agent_says_becomes_the_public_status(fleet: Fleet) -> None:
         node.reply(message, said, {STEP: step_result(said)}, trace="because")
         shown = _shown(fleet, message, node)
         assert (shown["Status"], shown["StatusDetails"]) == (status, details)
-        (listed,) = fleet.ssm.list_command_invocations(
-            CommandId=message.command_id, Details=True)["CommandInvocations"]
+        (listed,) = fleet.ssm.list_command_invocations(CommandId=message.command_id, Details=True)["CommandInvocations"]
         assert listed["TraceOutput"] == ("because" if status != "InProgress" else "")
         assert listed["CommandPlugins"][0]["Status"] == status
 
@@ -166,10 +168,10 @@ def test_steps_are_shown_in_the_documents_order_however_they_arrive(fleet: Fleet
     node.reply(message, "InProgress", {"PatchLinux": step_result(out="patched")})
     node.reply(message, "InProgress", {"PatchWindows": step_result("Skipped", code=0)})
     node.reply(message, "Success", {})
-    (listed,) = fleet.ssm.list_command_invocations(
-        CommandId=message.command_id, Details=True)["CommandInvocations"]
+    (listed,) = fleet.ssm.list_command_invocations(CommandId=message.command_id, Details=True)["CommandInvocations"]
     assert [(p["Name"], p["Status"], p["Output"]) for p in listed["CommandPlugins"]] == [
-        ("PatchWindows", "Success", ""), ("PatchLinux", "Success", "patched"),
+        ("PatchWindows", "Success", ""),
+        ("PatchLinux", "Success", "patched"),
         ("PatchMacOS", "Success", "not this platform"),
     ]
 
@@ -217,8 +219,7 @@ def test_a_reboot_keeps_the_command_open_until_the_step_ends(fleet: Fleet) -> No
 def test_a_refused_message_fails_the_command_with_its_reason(fleet: Fleet) -> None:
     node, message = _sent(fleet)
     node.fail(message, "NoHandler\x00Exists")
-    (listed,) = fleet.ssm.list_command_invocations(
-        CommandId=message.command_id, Details=True)["CommandInvocations"]
+    (listed,) = fleet.ssm.list_command_invocations(CommandId=message.command_id, Details=True)["CommandInvocations"]
     assert (listed["StatusDetails"], "The node refused the message" in listed["TraceOutput"]) == ("Failed", True)
     assert listed["CommandPlugins"][0]["Status"] == "Failed"
 
@@ -254,10 +255,20 @@ def test_a_payload_that_is_no_reply_is_refused(fleet: Fleet) -> None:
 
 
 ODD_STEPS: list[dict[str, Any]] = [
-    {"status": 7}, {"status": None}, {"code": True}, {"code": 2**40}, {"code": "0"}, {"code": 1.5},
-    {"standardOutput": None}, {"standardOutput": "a\x00b"}, {"standardError": ["x"]}, {"output": {}},
-    {"startDateTime": "0001-01-01T00:00:00+14:00"}, {"endDateTime": "9999-12-31T23:59:59-14:00"},
-    {"startDateTime": "\x00"}, {"endDateTime": 12},
+    {"status": 7},
+    {"status": None},
+    {"code": True},
+    {"code": 2**40},
+    {"code": "0"},
+    {"code": 1.5},
+    {"standardOutput": None},
+    {"standardOutput": "a\x00b"},
+    {"standardError": ["x"]},
+    {"output": {}},
+    {"startDateTime": "0001-01-01T00:00:00+14:00"},
+    {"endDateTime": "9999-12-31T23:59:59-14:00"},
+    {"startDateTime": "\x00"},
+    {"endDateTime": 12},
 ]
 
 

@@ -49,9 +49,17 @@ def test_a_registered_node_is_shown_with_all_that_is_known_of_it(fleet: Fleet) -
     node.heartbeat()
     (shown,) = fleet.ssm.describe_instance_information()["InstanceInformationList"]
     expected = {
-        "InstanceId": node.id, "PingStatus": "Online", "AgentVersion": "3.3.0.0", "PlatformType": "Linux",
-        "PlatformName": "Debian GNU/Linux", "PlatformVersion": "12", "ActivationId": activation["ActivationId"],
-        "IamRole": "service-role", "ResourceType": "ManagedInstance", "Name": "first", "IPAddress": "192.0.2.17",
+        "InstanceId": node.id,
+        "PingStatus": "Online",
+        "AgentVersion": "3.3.0.0",
+        "PlatformType": "Linux",
+        "PlatformName": "Debian GNU/Linux",
+        "PlatformVersion": "12",
+        "ActivationId": activation["ActivationId"],
+        "IamRole": "service-role",
+        "ResourceType": "ManagedInstance",
+        "Name": "first",
+        "IPAddress": "192.0.2.17",
         "ComputerName": "web01",
     }
     assert {k: shown[k] for k in expected} == expected
@@ -68,8 +76,16 @@ def test_the_role_token_has_all_five_members(fleet: Fleet) -> None:
 
 def test_a_probe_does_not_blank_out_what_is_stored(fleet: Fleet) -> None:
     node = fleet.node()
-    node.ssm("UpdateInstanceInformation", {"InstanceId": node.id, "AgentName": "amazon-ssm-agent",
-                                           "AgentVersion": "3.4.0.0", "ComputerName": "", "PlatformType": "Linux"})
+    node.ssm(
+        "UpdateInstanceInformation",
+        {
+            "InstanceId": node.id,
+            "AgentName": "amazon-ssm-agent",
+            "AgentVersion": "3.4.0.0",
+            "ComputerName": "",
+            "PlatformType": "Linux",
+        },
+    )
     (shown,) = fleet.ssm.describe_instance_information()["InstanceInformationList"]
     assert (shown["ComputerName"], shown["IPAddress"], shown["AgentVersion"]) == ("web01", "192.0.2.17", "3.4.0.0")
 
@@ -146,8 +162,10 @@ def test_a_nodes_session_opens_no_operators_door_and_its_secret_is_checked(fleet
 
 
 def test_no_one_unsigned_reaches_the_message_door(fleet: Fleet) -> None:
-    headers = {"X-Amz-Target": "EC2WindowsMessageDeliveryService.GetMessages",
-               "Content-Type": "application/x-amz-json-1.1"}
+    headers = {
+        "X-Amz-Target": "EC2WindowsMessageDeliveryService.GetMessages",
+        "Content-Type": "application/x-amz-json-1.1",
+    }
     with pytest.raises(Refusal, match="MissingAuthenticationTokenException"):
         post(fleet.server.url, headers, b"{}")
 
@@ -206,10 +224,17 @@ BAD_LISTINGS: list[tuple[dict[str, Any], str]] = [
     ({"NextToken": "garbage"}, "InvalidNextToken"),
     ({"MaxResults": 4}, "ValidationException"),
     ({"MaxResults": 51}, "ValidationException"),
-    ({"Filters": [{"Key": "tag:a", "Values": ["b"]}, {"Key": "PingStatus", "Values": ["Online"]}]},
-     "ValidationException"),
-    ({**_filter("PingStatus", "Online"),
-      "InstanceInformationFilterList": [{"key": "PlatformTypes", "valueSet": ["Linux"]}]}, "ValidationException"),
+    (
+        {"Filters": [{"Key": "tag:a", "Values": ["b"]}, {"Key": "PingStatus", "Values": ["Online"]}]},
+        "ValidationException",
+    ),
+    (
+        {
+            **_filter("PingStatus", "Online"),
+            "InstanceInformationFilterList": [{"key": "PlatformTypes", "valueSet": ["Linux"]}],
+        },
+        "ValidationException",
+    ),
 ]
 
 

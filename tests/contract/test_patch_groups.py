@@ -30,18 +30,16 @@ def test_registrations_in_parallel_are_all_there_and_go_in_parallel(ssm: Any) ->
     made = _create(ssm)
     groups = [f"g{n:02d}" for n in range(25)]
     with ThreadPoolExecutor(8) as pool:
-        answers = list(pool.map(
-            lambda g: ssm.register_patch_baseline_for_patch_group(BaselineId=made, PatchGroup=g), groups
-        ))
+        answers = list(
+            pool.map(lambda g: ssm.register_patch_baseline_for_patch_group(BaselineId=made, PatchGroup=g), groups)
+        )
     assert [(a["PatchGroup"], a["BaselineId"]) for a in answers] == [(g, made) for g in groups]
     assert _mappings(ssm, size=10) == [(g, made) for g in groups]
     assert _code(ssm.register_patch_baseline_for_patch_group, BaselineId=made, PatchGroup="one-more") == (
         "ResourceLimitExceededException"
     )
     with ThreadPoolExecutor(8) as pool:
-        list(pool.map(
-            lambda g: ssm.deregister_patch_baseline_for_patch_group(BaselineId=made, PatchGroup=g), groups
-        ))
+        list(pool.map(lambda g: ssm.deregister_patch_baseline_for_patch_group(BaselineId=made, PatchGroup=g), groups))
     assert _mappings(ssm) == []
 
 
@@ -71,5 +69,6 @@ def test_a_group_resolves_for_each_system(ssm: Any) -> None:
     assert (mine["BaselineId"], mine["PatchGroup"], mine["OperatingSystem"]) == (made, "web", "UBUNTU")
     other = ssm.get_patch_baseline_for_patch_group(PatchGroup="web")
     assert (other["BaselineId"], other["OperatingSystem"]) == (
-        ssm.get_default_patch_baseline()["BaselineId"], "WINDOWS"
+        ssm.get_default_patch_baseline()["BaselineId"],
+        "WINDOWS",
     )

@@ -18,8 +18,16 @@ from tests.contract.conftest import RunningServer
 from tests.contract.nodes_door import MAIN, SECURITY, UPDATES, DebianHost, Fleet, Node, Package, Repo, usual_host
 
 NOTHING = "mi-0123456789abcdef0"
-ANY = {"PatchRules": [{"PatchFilterGroup": {"PatchFilters": [{"Key": "PRODUCT", "Values": ["*"]}]},
-                       "EnableNonSecurity": True, "ApproveAfterDays": 0, "ComplianceLevel": "CRITICAL"}]}
+ANY = {
+    "PatchRules": [
+        {
+            "PatchFilterGroup": {"PatchFilters": [{"Key": "PRODUCT", "Values": ["*"]}]},
+            "EnableNonSecurity": True,
+            "ApproveAfterDays": 0,
+            "ComplianceLevel": "CRITICAL",
+        }
+    ]
+}
 
 
 @pytest.fixture
@@ -53,8 +61,11 @@ def _patches(fleet: Fleet, node: Node, **filters: list[str]) -> dict[str, str]:
 
 
 def _baseline(fleet: Fleet, **more: Any) -> str:
-    return str(fleet.ssm.create_patch_baseline(
-        Name="lab", OperatingSystem="DEBIAN", **{"ApprovalRules": ANY, **more})["BaselineId"])
+    return str(
+        fleet.ssm.create_patch_baseline(Name="lab", OperatingSystem="DEBIAN", **{"ApprovalRules": ANY, **more})[
+            "BaselineId"
+        ]
+    )
 
 
 PREDEFINED = {"InstalledOtherCount": 2, "MissingCount": 1, "SecurityNonCompliantCount": 1}
@@ -77,7 +88,9 @@ def test_a_scan_shows_counts_states_and_its_own_times(fleet: Fleet) -> None:
     assert before < state["OperationStartTime"] <= state["OperationEndTime"]
     assert "InstallOverrideList" not in state
     assert _patches(fleet, node) == {
-        "bash.amd64": "INSTALLED_OTHER", "openssl.amd64": "MISSING", "vim.amd64": "INSTALLED_OTHER",
+        "bash.amd64": "INSTALLED_OTHER",
+        "openssl.amd64": "MISSING",
+        "vim.amd64": "INSTALLED_OTHER",
     }
     assert answer["ExitCode"] == 0
     assert "MissingCount: 1" in answer["Report"]
@@ -90,7 +103,10 @@ def test_every_line_has_all_members_and_lines_come_by_title(fleet: Fleet) -> Non
     fleet.scan(node, host)
     patches = fleet.ssm.describe_instance_patches(InstanceId=node.id)["Patches"]
     assert [p["Title"] for p in patches] == [
-        "aaa.amd64:1", "bash.amd64:5.2.15-2+b2", "openssl.amd64:3.0.13-1~deb12u1", "vim.amd64:2:9.0.1378-2",
+        "aaa.amd64:1",
+        "bash.amd64:5.2.15-2+b2",
+        "openssl.amd64:3.0.13-1~deb12u1",
+        "vim.amd64:2:9.0.1378-2",
     ]
     for patch in patches:
         assert {"Title", "KBId", "Classification", "Severity", "State", "InstalledTime"} <= set(patch)
@@ -129,22 +145,31 @@ def test_a_changed_default_group_tag_or_baseline_needs_no_scan(fleet: Fleet) -> 
 
     fleet.ssm.register_patch_baseline_for_patch_group(BaselineId=baseline, PatchGroup="prod")
     fleet.ssm.add_tags_to_resource(
-        ResourceType="ManagedInstance", ResourceId=node.id, Tags=[{"Key": "Patch Group", "Value": "prod"}])
+        ResourceType="ManagedInstance", ResourceId=node.id, Tags=[{"Key": "Patch Group", "Value": "prod"}]
+    )
     _becomes(fleet, node, EVERYTHING)
     assert _state(fleet, node)["PatchGroup"] == "prod"
 
     fleet.ssm.update_patch_baseline(BaselineId=baseline, RejectedPatches=["vim"], RejectedPatchesAction="BLOCK")
-    _becomes(fleet, node, {"InstalledCount": 1, "InstalledRejectedCount": 1, "MissingCount": 1,
-                           "CriticalNonCompliantCount": 1, "SecurityNonCompliantCount": 1,
-                           "OtherNonCompliantCount": 1})
+    _becomes(
+        fleet,
+        node,
+        {
+            "InstalledCount": 1,
+            "InstalledRejectedCount": 1,
+            "MissingCount": 1,
+            "CriticalNonCompliantCount": 1,
+            "SecurityNonCompliantCount": 1,
+            "OtherNonCompliantCount": 1,
+        },
+    )
     assert _patches(fleet, node)["vim.amd64"] == "INSTALLED_REJECTED"
 
     fleet.ssm.deregister_patch_baseline_for_patch_group(BaselineId=baseline, PatchGroup="prod")
     _becomes(fleet, node, PREDEFINED)
     assert _state(fleet, node)["PatchGroup"] == "prod"  # reported though nothing is registered for it
 
-    fleet.ssm.remove_tags_from_resource(
-        ResourceType="ManagedInstance", ResourceId=node.id, TagKeys=["Patch Group"])
+    fleet.ssm.remove_tags_from_resource(ResourceType="ManagedInstance", ResourceId=node.id, TagKeys=["Patch Group"])
     deadline = time.monotonic() + 8
     while _state(fleet, node)["PatchGroup"]:
         assert time.monotonic() < deadline
@@ -183,8 +208,15 @@ def test_a_delay_waits_from_the_repositorys_first_sight(fleet: Fleet) -> None:
 def test_failed_is_cleared_by_the_next_scan_even_when_nothing_else_changed(fleet: Fleet) -> None:
     node, host = fleet.node(), usual_host()
     fleet.scan(node, host)
-    row = {"node_id": node.id, "name": "openssl", "arch": "amd64", "version": "3.0.13-1~deb12u1", "state": "FAILED",
-           "boot_id": "", "detail": "the archive was not reachable"}
+    row = {
+        "node_id": node.id,
+        "name": "openssl",
+        "arch": "amd64",
+        "version": "3.0.13-1~deb12u1",
+        "state": "FAILED",
+        "boot_id": "",
+        "detail": "the archive was not reachable",
+    }
     fleet.server.application.state.store.write(lambda tx: tx.execute(overlay.insert().values(**row)))
     assert _patches(fleet, node)["openssl.amd64"] == "FAILED"
     fleet.ssm.register_default_patch_baseline(BaselineId=_baseline(fleet))
@@ -264,8 +296,11 @@ def test_nodes_of_another_region_are_left_out(fleet: Fleet) -> None:
 def test_paginators_run_over_three_pages(fleet: Fleet) -> None:
     node = fleet.node()
     fleet.scan(node, DebianHost(packages={f"p{n:02d}": Package("1", repos=(MAIN, UPDATES)) for n in range(25)}))
-    pages = list(fleet.ssm.get_paginator("describe_instance_patches").paginate(
-        InstanceId=node.id, PaginationConfig={"PageSize": 10}))
+    pages = list(
+        fleet.ssm.get_paginator("describe_instance_patches").paginate(
+            InstanceId=node.id, PaginationConfig={"PageSize": 10}
+        )
+    )
     assert [len(p["Patches"]) for p in pages] == [10, 10, 5]
     assert [x["KBId"] for p in pages for x in p["Patches"]] == [f"p{n:02d}.amd64" for n in range(25)]
 
@@ -278,8 +313,11 @@ def test_the_states_of_many_nodes_come_by_id_over_three_pages(fleet: Fleet) -> N
         worker.report(parts)
         worker.finish()
     ids = sorted(n.id for n in nodes)
-    pages = list(fleet.ssm.get_paginator("describe_instance_patch_states").paginate(
-        InstanceIds=ids[::-1], PaginationConfig={"PageSize": 10}))
+    pages = list(
+        fleet.ssm.get_paginator("describe_instance_patch_states").paginate(
+            InstanceIds=ids[::-1], PaginationConfig={"PageSize": 10}
+        )
+    )
     assert [len(p["InstancePatchStates"]) for p in pages] == [10, 10, 1]
     assert [s["InstanceId"] for p in pages for s in p["InstancePatchStates"]] == ids
     assert len(fleet.ssm.describe_instance_patch_states(InstanceIds=ids)["InstancePatchStates"]) == 10

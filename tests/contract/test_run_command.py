@@ -59,8 +59,13 @@ def _refused(call: Callable[[], Any]) -> tuple[str, str]:
 def test_a_command_goes_from_pending_to_success_and_every_listing_agrees(fleet: Fleet) -> None:
     node = fleet.node(name="first")
     sent = fleet.ssm.send_command(
-        DocumentName="AWS-RunShellScript", InstanceIds=[node.id], Parameters={"commands": ["echo hi"]}, Comment="why",
-        TimeoutSeconds=600, OutputS3BucketName="bucket", OutputS3KeyPrefix="prefix",
+        DocumentName="AWS-RunShellScript",
+        InstanceIds=[node.id],
+        Parameters={"commands": ["echo hi"]},
+        Comment="why",
+        TimeoutSeconds=600,
+        OutputS3BucketName="bucket",
+        OutputS3KeyPrefix="prefix",
         CloudWatchOutputConfig={"CloudWatchLogGroupName": "g", "CloudWatchOutputEnabled": True},
     )["Command"]
     assert (sent["Status"], sent["StatusDetails"], sent["TargetCount"]) == ("Pending", "Pending", 1)
@@ -78,10 +83,17 @@ def test_a_command_goes_from_pending_to_success_and_every_listing_agrees(fleet: 
         CommandId=sent["CommandId"], InstanceId=node.id, PluginName="aws:runShellScript"
     )
     expected = {
-        "Status": "Success", "StatusDetails": "Success", "ResponseCode": 0, "StandardOutputContent": "hi\n",
-        "StandardErrorContent": "oh\n", "ExecutionStartDateTime": "2030-01-02T03:04:06.050Z",
-        "ExecutionEndDateTime": "2030-01-02T03:05:09.552Z", "ExecutionElapsedTime": "PT1M3.502S", "Comment": "why",
-        "PluginName": "aws:runShellScript", "DocumentName": "AWS-RunShellScript",
+        "Status": "Success",
+        "StatusDetails": "Success",
+        "ResponseCode": 0,
+        "StandardOutputContent": "hi\n",
+        "StandardErrorContent": "oh\n",
+        "ExecutionStartDateTime": "2030-01-02T03:04:06.050Z",
+        "ExecutionEndDateTime": "2030-01-02T03:05:09.552Z",
+        "ExecutionElapsedTime": "PT1M3.502S",
+        "Comment": "why",
+        "PluginName": "aws:runShellScript",
+        "DocumentName": "AWS-RunShellScript",
     }
     assert {k: after[k] for k in expected} == expected
     command = _command(fleet, sent["CommandId"])
@@ -90,7 +102,10 @@ def test_a_command_goes_from_pending_to_success_and_every_listing_agrees(fleet: 
     assert (listed["InstanceName"], listed["Status"], listed["Comment"]) == ("first", "Success", "why")
     (plugin,) = listed["CommandPlugins"]
     assert (plugin["Name"], plugin["Status"], plugin["ResponseCode"], plugin["Output"]) == (
-        "aws:runShellScript", "Success", 0, "hi\n",
+        "aws:runShellScript",
+        "Success",
+        0,
+        "hi\n",
     )
     (bare,) = fleet.ssm.list_command_invocations(CommandId=sent["CommandId"])["CommandInvocations"]
     assert bare["CommandPlugins"] == []
@@ -102,7 +117,8 @@ def test_invocations_can_be_read_as_soon_as_send_command_answers(fleet: Fleet) -
         command = fleet.send(nodes)
         for node in nodes:
             assert fleet.ssm.get_command_invocation(CommandId=command, InstanceId=node.id)["Status"] in (
-                "Pending", "Delayed",
+                "Pending",
+                "Delayed",
             )
 
 
@@ -129,11 +145,17 @@ def test_fifty_one_ids_get_the_services_own_words(fleet: Fleet) -> None:
 
 def test_duplicate_and_unknown_ids_store_nothing(fleet: Fleet) -> None:
     node = fleet.node()
-    code, message = _refused(lambda: fleet.ssm.send_command(
-        DocumentName="AWS-RunShellScript", InstanceIds=[node.id, node.id], Parameters={"commands": ["x"]}))
+    code, message = _refused(
+        lambda: fleet.ssm.send_command(
+            DocumentName="AWS-RunShellScript", InstanceIds=[node.id, node.id], Parameters={"commands": ["x"]}
+        )
+    )
     assert (code, node.id in message) == ("DuplicateInstanceId", True)
-    code, message = _refused(lambda: fleet.ssm.send_command(
-        DocumentName="AWS-RunShellScript", InstanceIds=[node.id, NOBODY], Parameters={"commands": ["x"]}))
+    code, message = _refused(
+        lambda: fleet.ssm.send_command(
+            DocumentName="AWS-RunShellScript", InstanceIds=[node.id, NOBODY], Parameters={"commands": ["x"]}
+        )
+    )
     assert code == "InvalidInstanceId"
     assert message == f"Instances [[{NOBODY}]] not in a valid state for account 000000000001"
     assert fleet.ssm.list_commands()["Commands"] == []
@@ -159,10 +181,16 @@ BAD_SENDS: list[tuple[dict[str, Any], str, str]] = [
     ({"InstanceIds": []}, "ValidationException", "Exactly one"),
     ({"InstanceIds": [], "Targets": [{"Key": "tag:a", "Values": []}]}, "ValidationException", "at least one target"),
     ({"InstanceIds": [], "Targets": [{"Key": "colour", "Values": ["b"]}]}, "ValidationException", "colour"),
-    ({"InstanceIds": [], "Targets": [{"Key": "resource-groups:Name", "Values": ["b"]}]}, "ValidationException",
-     "resource groups"),
-    ({"InstanceIds": [], "Targets": [{"Key": f"tag:{n}", "Values": ["b"]} for n in range(6)]},
-     "ValidationException", "'targets'"),
+    (
+        {"InstanceIds": [], "Targets": [{"Key": "resource-groups:Name", "Values": ["b"]}]},
+        "ValidationException",
+        "resource groups",
+    ),
+    (
+        {"InstanceIds": [], "Targets": [{"Key": f"tag:{n}", "Values": ["b"]} for n in range(6)]},
+        "ValidationException",
+        "'targets'",
+    ),
     ({"Comment": "x" * 101}, "ValidationException", "'comment'"),
 ]
 
@@ -190,8 +218,11 @@ BAD_PATCH_PARAMETERS: list[dict[str, list[str]]] = [
 def test_the_patch_documents_parameters_are_checked_here(fleet: Fleet) -> None:
     node = fleet.node(ping=False)
     for parameters in BAD_PATCH_PARAMETERS:
-        code, _ = _refused(lambda parameters=parameters: fleet.ssm.send_command(
-            DocumentName="AWS-RunPatchBaseline", InstanceIds=[node.id], Parameters=parameters))
+        code, _ = _refused(
+            lambda parameters=parameters: fleet.ssm.send_command(
+                DocumentName="AWS-RunPatchBaseline", InstanceIds=[node.id], Parameters=parameters
+            )
+        )
         assert code == "InvalidParameters", parameters
 
 
@@ -207,7 +238,8 @@ def test_tags_and_over_keys_or_over_values(fleet: Fleet) -> None:
     def hit(*targets: tuple[str, list[str]]) -> set[str]:
         wanted = [{"Key": k, "Values": v} for k, v in targets]
         sent = fleet.ssm.send_command(
-            DocumentName="AWS-RunShellScript", Targets=wanted, Parameters={"commands": ["x"]})["Command"]
+            DocumentName="AWS-RunShellScript", Targets=wanted, Parameters={"commands": ["x"]}
+        )["Command"]
         assert (sent["InstanceIds"], sent["TargetCount"], sent["Targets"]) == ([], 0, wanted)
         found = fleet.ssm.list_command_invocations(CommandId=sent["CommandId"])["CommandInvocations"]
         assert _command(fleet, sent["CommandId"])["TargetCount"] == len(found)
@@ -236,7 +268,8 @@ def test_a_node_tagged_after_the_send_is_not_added(fleet: Fleet) -> None:
     late = fleet.node()
     command = fleet.send(Targets=[{"Key": "tag:Role", "Values": ["web"]}])
     fleet.ssm.add_tags_to_resource(
-        ResourceType="ManagedInstance", ResourceId=late.id, Tags=[{"Key": "Role", "Value": "web"}])
+        ResourceType="ManagedInstance", ResourceId=late.id, Tags=[{"Key": "Role", "Value": "web"}]
+    )
     assert _command(fleet, command)["TargetCount"] == 1
 
 
@@ -298,7 +331,8 @@ def test_of_fifty_one_after_another_the_sixth_error_stops_the_rest(fleet: Fleet)
     assert (ended["TargetCount"], ended["CompletedCount"]) == (50, 50)
     assert _details(fleet, command) == ["Failed"] * 6 + ["Terminated"] * 44
     terminated = fleet.ssm.list_command_invocations(
-        CommandId=command, Filters=[{"key": "Status", "value": "Terminated"}])["CommandInvocations"]
+        CommandId=command, Filters=[{"key": "Status", "value": "Terminated"}]
+    )["CommandInvocations"]
     assert len(terminated) == 44
     assert {i["Status"] for i in terminated} == {"Cancelled"}
     last = fleet.ssm.get_command_invocation(CommandId=command, InstanceId=nodes[49].id)
@@ -370,11 +404,9 @@ def test_a_step_that_never_ran_is_over_when_its_invocation_is(fleet: Fleet) -> N
     node = fleet.node()
     message = fleet.order(node)
     fleet.ssm.deregister_managed_instance(InstanceId=node.id)
-    shown = fleet.ssm.get_command_invocation(
-        CommandId=message.command_id, InstanceId=node.id, PluginName="PatchLinux")
+    shown = fleet.ssm.get_command_invocation(CommandId=message.command_id, InstanceId=node.id, PluginName="PatchLinux")
     assert (shown["Status"], shown["StatusDetails"], shown["ResponseCode"]) == ("Failed", "Undeliverable", -1)
-    (listed,) = fleet.ssm.list_command_invocations(
-        CommandId=message.command_id, Details=True)["CommandInvocations"]
+    (listed,) = fleet.ssm.list_command_invocations(CommandId=message.command_id, Details=True)["CommandInvocations"]
     assert {p["Status"] for p in listed["CommandPlugins"]} == {"Failed"}
 
 
@@ -421,11 +453,13 @@ BAD_LISTINGS: list[tuple[str, dict[str, Any], str]] = [
     ("list_commands", {"Filters": [{"key": "Status", "value": "Terminated"}]}, "InvalidFilterKey"),
     ("list_commands", {"Filters": [{"key": "ExecutionStage", "value": "Over"}]}, "InvalidFilterKey"),
     ("list_commands", {"Filters": [{"key": "InvokedAfter", "value": "yesterday"}]}, "InvalidFilterKey"),
-    ("list_commands", {"Filters": [{"key": "InvokedAfter", "value": "0001-01-01T00:00:00+14:00"}]},
-     "InvalidFilterKey"),
+    ("list_commands", {"Filters": [{"key": "InvokedAfter", "value": "0001-01-01T00:00:00+14:00"}]}, "InvalidFilterKey"),
     ("list_commands", {"Filters": [{"key": "Colour", "value": "red"}]}, "ValidationException"),
-    ("list_commands", {"InstanceId": NOBODY, "Filters": [{"key": "Status", "value": "Pending"}]},
-     "ValidationException"),
+    (
+        "list_commands",
+        {"InstanceId": NOBODY, "Filters": [{"key": "Status", "value": "Pending"}]},
+        "ValidationException",
+    ),
     ("list_commands", {"NextToken": "garbage"}, "InvalidNextToken"),
     ("list_commands", {"MaxResults": 51}, "ValidationException"),
     ("list_commands", {"CommandId": "short"}, "ValidationException"),
@@ -455,11 +489,24 @@ def test_paginators_run_over_three_pages_newest_first(fleet: Fleet) -> None:
 
 def test_a_policy_for_some_nodes_sends_to_those_alone(fleet: Fleet) -> None:
     mine, theirs = fleet.node(Team="a"), fleet.node(Team="b")
-    policy = json.dumps({"Version": "2012-10-17", "Statement": [
-        {"Effect": "Allow", "Action": "ssm:SendCommand", "Resource": "arn:aws:ssm:*::document/AWS-RunShellScript"},
-        {"Effect": "Allow", "Action": "ssm:SendCommand", "Resource": "arn:aws:ssm:*:*:managed-instance/*",
-         "Condition": {"StringEquals": {"ssm:resourceTag/Team": "a"}}},
-    ]})
+    policy = json.dumps(
+        {
+            "Version": "2012-10-17",
+            "Statement": [
+                {
+                    "Effect": "Allow",
+                    "Action": "ssm:SendCommand",
+                    "Resource": "arn:aws:ssm:*::document/AWS-RunShellScript",
+                },
+                {
+                    "Effect": "Allow",
+                    "Action": "ssm:SendCommand",
+                    "Resource": "arn:aws:ssm:*:*:managed-instance/*",
+                    "Condition": {"StringEquals": {"ssm:resourceTag/Team": "a"}},
+                },
+            ],
+        }
+    )
     made = fleet.patchwright.create_access_key(UserName=f"team-{fleet.region[-6:]}", Policy=policy)
     client = fleet.server.client("ssm", region=fleet.region, key=(made["AccessKeyId"], made["SecretAccessKey"]))
     send = {"DocumentName": "AWS-RunShellScript", "Parameters": {"commands": ["x"]}}
@@ -475,5 +522,3 @@ def test_a_step_result_without_a_start_has_no_times(fleet: Fleet) -> None:
     node.reply(message, "Success", {"aws:runShellScript": {**step_result(), "startDateTime": "soon", "endDateTime": 7}})
     got = fleet.ssm.get_command_invocation(CommandId=command, InstanceId=node.id)
     assert (got["ExecutionStartDateTime"], got["ExecutionElapsedTime"], got["Status"]) == ("", "", "Success")
-
-

@@ -27,8 +27,13 @@ def resource(request: pytest.FixtureRequest, ssm: Any, server: RunningServer) ->
         made = ssm.create_activation(IamRole="r")
         found = server.application.state.store.write(
             lambda tx: register_node(
-                tx, activation_id=made["ActivationId"], code=made["ActivationCode"], public_key="k", fingerprint="f",
-                now=datetime.now(UTC), ids=SystemIds(),
+                tx,
+                activation_id=made["ActivationId"],
+                code=made["ActivationCode"],
+                public_key="k",
+                fingerprint="f",
+                now=datetime.now(UTC),
+                ids=SystemIds(),
             )
         ).id
     return {"ResourceType": request.param, "ResourceId": found}
@@ -40,7 +45,8 @@ def test_tags_are_put_over_by_key_and_taken_away(ssm: Any, resource: dict[str, s
     ssm.add_tags_to_resource(**resource, Tags=[{"Key": "b", "Value": "2"}, {"Key": "é", "Value": "x"}])
     ssm.remove_tags_from_resource(**resource, TagKeys=["é", "never there"])
     assert ssm.list_tags_for_resource(**resource)["TagList"] == [
-        {"Key": "Patch Group", "Value": "web"}, {"Key": "b", "Value": "2"}
+        {"Key": "Patch Group", "Value": "web"},
+        {"Key": "b", "Value": "2"},
     ]
 
 

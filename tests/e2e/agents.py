@@ -63,7 +63,8 @@ class Agent:
     def start(self, *options: str) -> None:
         """Run the daemon, with the options of the last start if none are given."""
         self._options = options or self._options
-        argv = ["python3", PROGRAM, "run", "--state-dir", self.state_dir, *self._options]
+        # No test asks for a reboot; if one did by mistake, nothing may shut down.
+        argv = ["python3", PROGRAM, "run", "--state-dir", self.state_dir, "--reboot-command", "true", *self._options]
         with self._log_file.open("ab") as log:
             self._process = self.root.popen(argv, stdout=log, stderr=log)
 

@@ -257,6 +257,8 @@ def test_a_scan_only_node_refuses_a_script_with_its_reason_and_still_scans(fleet
     assert fleet.finished(refused)["Status"] == "Failed"
     (invocation,) = fleet.ssm.list_command_invocations(CommandId=refused)["CommandInvocations"]
     assert "scan-only" in invocation["TraceOutput"]
+    shown = fleet.ssm.get_command_invocation(CommandId=refused, InstanceId=fleet.nodes[LONE])
+    assert "scan-only" in shown["StandardOutputContent"] + shown["StandardErrorContent"]
     assert not fleet.hosts.roots[LONE].exists("/var/tmp/was-here")
     install = fleet.send(lone, "AWS-RunPatchBaseline", Operation=["Install"])
     assert fleet.finished(install)["Status"] == "Failed"

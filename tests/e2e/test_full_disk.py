@@ -16,7 +16,9 @@ from botocore.exceptions import ClientError
 
 pytestmark = [
     pytest.mark.root,
-    pytest.mark.skipif(os.geteuid() != 0, reason="a small file system can only be mounted by root: run make test as root"),
+    pytest.mark.skipif(
+        os.geteuid() != 0, reason="a small file system can only be mounted by root: run make test as root"
+    ),
 ]
 
 

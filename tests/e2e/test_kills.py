@@ -111,6 +111,7 @@ def test_a_server_killed_during_an_enrolment_ends_with_one_working_identity(
         assert shared.ended(script)["Status"] == "Success", agent.log
         # An answer that was lost leaves a node that never comes: the agent registered once more.
         orphans = shared.node_ids() - known - {agent.node_id}
+        # A host whose answer was lost registers again, which makes a new node (as the managed service does).
         assert len(orphans) == (1 if (target, moment) == (REGISTER, BEFORE_ANSWER) else 0)
         taken = shared.ssm.describe_activations(
             Filters=[{"FilterKey": "ActivationIds", "FilterValues": [activation["ActivationId"]]}]

@@ -73,7 +73,12 @@ class World:
 
     def _act(self) -> None:
         acts: list[tuple[int, Callable[[], None]]] = [
-            (2, self._send), (6, self._loop), (9, self._poll), (9, self._deliver), (3, self._beat), (4, self._tick),
+            (2, self._send),
+            (6, self._loop),
+            (9, self._poll),
+            (9, self._deliver),
+            (3, self._beat),
+            (4, self._tick),
             (1, self._come_and_go),
         ]
         if self.chance.random() < 0.01:
@@ -160,8 +165,11 @@ class World:
 
         def take(tx: Tx) -> bool:
             accept_reply(
-                tx, nodes.get_active(tx, reply.node), message_id=f"aws.ssm.{reply.command}.{reply.node}",
-                reply_id=reply.id, reply={"documentStatus": reply.status, "runtimeStatus": reply.steps},
+                tx,
+                nodes.get_active(tx, reply.node),
+                message_id=f"aws.ssm.{reply.command}.{reply.node}",
+                reply_id=reply.id,
+                reply={"documentStatus": reply.status, "runtimeStatus": reply.steps},
                 now=self.lab.now,
             )
             return True
@@ -205,6 +213,7 @@ class World:
 
     def check(self) -> None:
         """The invariants. Source: style.md, Simulation invariants."""
+
         def read(tx: Tx) -> list[tuple[Command, list[Invocation]]]:
             return [(commands.get(tx, c), commands.invocations(tx, c)) for c in self.sent]
 
@@ -224,8 +233,14 @@ class World:
             assert not (stopped and old.waiting and new.in_flight), "started after the errors were too many"
             assert (new.ended_at is not None) == new.details.terminal, "an end without its time, or the other way round"
         rolled = roll_up(counts, threshold=threshold_of(command))
-        kept = (command.status, command.status_details, command.completed_count, command.error_count,
-                command.delivery_timed_out_count, command.open)
+        kept = (
+            command.status,
+            command.status_details,
+            command.completed_count,
+            command.error_count,
+            command.delivery_timed_out_count,
+            command.open,
+        )
         told = (rolled.status, rolled.details, rolled.completed, rolled.errors, rolled.delivery_timed_out, rolled.open)
         assert kept == told, "the command's counts are not those of its invocations"
 
@@ -239,5 +254,10 @@ class World:
 
 
 def _result(status: str, code: int) -> dict[str, Any]:
-    return {"status": status, "code": code, "standardOutput": f"output of {status}",
-            "startDateTime": "2030-01-02T03:04:06.050Z", "endDateTime": "2030-01-02T03:04:07.050Z"}
+    return {
+        "status": status,
+        "code": code,
+        "standardOutput": f"output of {status}",
+        "startDateTime": "2030-01-02T03:04:06.050Z",
+        "endDateTime": "2030-01-02T03:04:07.050Z",
+    }

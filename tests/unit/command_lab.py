@@ -43,16 +43,28 @@ class CommandLab:
     def beat(self, node_id: NodeId, platform: str | None = "Linux") -> None:
         self.store.write(lambda tx: nodes.touch(tx, node_id, self.now, platform_type=platform))
 
-    def send(self, node_ids: Sequence[NodeId] = (), *, document: str = "AWS-RunShellScript",
-             targets: Sequence[Target] = (), **request: Any) -> CommandId:
+    def send(
+        self,
+        node_ids: Sequence[NodeId] = (),
+        *,
+        document: str = "AWS-RunShellScript",
+        targets: Sequence[Target] = (),
+        **request: Any,
+    ) -> CommandId:
         """SendCommand as a transaction; MaxConcurrency, MaxErrors, TimeoutSeconds by their own names."""
         asked: dict[str, Any] = {"Parameters": {"commands": ["true"]}, "InstanceIds": list(node_ids), **request}
 
         def work(tx: Tx) -> CommandId:
             chosen = select_nodes(tx, HERE, node_ids=node_ids, targets=targets)
             return send_command(
-                tx, HERE, document=BUILTIN[document], request=asked, chosen=chosen, requested_by="arn:x",
-                now=self.now, ids=self.ids,
+                tx,
+                HERE,
+                document=BUILTIN[document],
+                request=asked,
+                chosen=chosen,
+                requested_by="arn:x",
+                now=self.now,
+                ids=self.ids,
             ).id
 
         return self.store.write(work)
@@ -70,14 +82,25 @@ class CommandLab:
         message_id = f"aws.ssm.{command_id}.{node_id}"
         self.store.write(lambda tx: acknowledge(tx, nodes.get_active(tx, node_id), message_id, self.now))
 
-    def reply(self, node_id: NodeId, command_id: CommandId, status: str, steps: object = None, *,
-              reply_id: str | None = None, **more: Any) -> str:
+    def reply(
+        self,
+        node_id: NodeId,
+        command_id: CommandId,
+        status: str,
+        steps: object = None,
+        *,
+        reply_id: str | None = None,
+        **more: Any,
+    ) -> str:
         self._replies += 1
         chosen = reply_id or f"reply-{self._replies}"
         said = {"documentStatus": status, "runtimeStatus": steps, **more}
         message_id = f"aws.ssm.{command_id}.{node_id}"
-        self.store.write(lambda tx: accept_reply(
-            tx, nodes.get_active(tx, node_id), message_id=message_id, reply_id=chosen, reply=said, now=self.now))
+        self.store.write(
+            lambda tx: accept_reply(
+                tx, nodes.get_active(tx, node_id), message_id=message_id, reply_id=chosen, reply=said, now=self.now
+            )
+        )
         return chosen
 
     def fail(self, node_id: NodeId, command_id: CommandId) -> None:

@@ -39,8 +39,13 @@ class Fleet:
 
         def write(tx: Tx) -> None:
             node = ManagedNode(
-                id=node_id, scope=scope, activation_id=self._activation(tx, scope), iam_role="r", public_key="k",
-                fingerprint="f", registered_at=NOW,
+                id=node_id,
+                scope=scope,
+                activation_id=self._activation(tx, scope),
+                iam_role="r",
+                public_key="k",
+                fingerprint="f",
+                registered_at=NOW,
             )
             nodes.insert(tx, node)
             if system is not None:
@@ -62,8 +67,13 @@ class Fleet:
             activations.insert(
                 tx,
                 Activation(
-                    id=self._scopes[scope], scope=scope, code_hash=hash_of("x"), iam_role="r",
-                    expires_at=NOW + timedelta(days=1), created_at=NOW, registration_limit=1000,
+                    id=self._scopes[scope],
+                    scope=scope,
+                    code_hash=hash_of("x"),
+                    iam_role="r",
+                    expires_at=NOW + timedelta(days=1),
+                    created_at=NOW,
+                    registration_limit=1000,
                 ),
             )
         return self._scopes[scope]
@@ -72,8 +82,16 @@ class Fleet:
 def _insert_verdict(tx: Tx, scope: Scope, node_id: NodeId, baseline: BaselineId) -> None:
     tx.execute(
         verdict.insert().values(
-            node_id=node_id, account=scope.account, region=scope.region, baseline_id=baseline, baseline_version=1,
-            baseline_source="DEFAULT", patch_group="", status="COMPLIANT", overall_level="UNSPECIFIED", counts={},
+            node_id=node_id,
+            account=scope.account,
+            region=scope.region,
+            baseline_id=baseline,
+            baseline_version=1,
+            baseline_source="DEFAULT",
+            patch_group="",
+            status="COMPLIANT",
+            overall_level="UNSPECIFIED",
+            counts={},
             judged_at=NOW,
         )
     )

@@ -77,7 +77,7 @@ def read_order(payload: str, scan_only: bool) -> Order:
     try:
         step_name, token = messages.scan_order(payload)
     except messages.Unusable:
-        raise Refused(SCAN_ONLY_REFUSAL, messages.first_step_name(payload))
+        raise Refused(SCAN_ONLY_REFUSAL, messages.shell_step_name(payload))
     step = Step(step_name, documents.RUN_SHELL_SCRIPT, {"environment": {"PATCHWRIGHT_TOKEN": token}})
     return Order(documents.PATCH_DOCUMENT, "2.2", (step,))
 

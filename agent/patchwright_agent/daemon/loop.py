@@ -140,6 +140,9 @@ class Daemon:
         if str(error) != self._last_trouble:
             self._last_trouble = str(error)
             log.say("no messages: %s; trying again and again" % error)
+        if isinstance(error, Unreachable):
+            # The first call that gets through is a heartbeat: the node is Online at once, and kept replies follow.
+            self._heartbeat_at = 0.0
         return max(self._retry.failed(), min(getattr(error, "wait_seconds", 0.0), RETRY_CAP_SECONDS))
 
     def _tend_heartbeat(self) -> None:
@@ -151,6 +154,8 @@ class Daemon:
         if is_first:
             self._node.send_probe()
         self._node.send_heartbeat(self._channel)
+        if self._last_trouble:
+            self._resend_at = 0.0
         spread = backoff.fraction() if is_first else 0.9 + 0.2 * backoff.fraction()
         self._has_probed, self._channel = True, "ec2messages"
         self._heartbeat_at = now + HEARTBEAT_SECONDS * spread

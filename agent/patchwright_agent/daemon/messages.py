@@ -118,14 +118,15 @@ def scan_order(payload: str) -> "Tuple[str, str]":
     raise Unusable("the order to scan carries no run token")
 
 
-def first_step_name(payload: str) -> str:
-    """The name of an order's first step, for a refusal that is to be shown with it; "" if it has none."""
+def shell_step_name(payload: str) -> str:
+    """The name of an order's first shell step, for a refusal that is to be shown with it; "" if it has none."""
     try:
-        name = parse_object(payload)["DocumentContent"]["mainSteps"][0]["name"]
-    except (ValueError, KeyError, IndexError, TypeError):
+        steps = parse_object(payload)["DocumentContent"]["mainSteps"]
+        names = [step["name"] for step in steps if step["action"] == "aws:runShellScript"]
+    except (ValueError, KeyError, TypeError):
         return ""
-    return name if isinstance(name, str) and _STEP_NAME.match(name) else ""
+    return names[0] if names and isinstance(names[0], str) and _STEP_NAME.match(names[0]) else ""
 
 
-_STEP_NAME = re.compile(r"[A-Za-z0-9_.-]{1,128}\Z")
+_STEP_NAME = re.compile(r"[A-Za-z0-9_.:-]{1,128}\Z")
 _TOKEN = re.compile(r"[A-Za-z0-9._~+/=:-]{1,4096}\Z")

@@ -21,8 +21,13 @@ def create_access_key(ctx: Context, req: Request) -> Answer:
     if not principals.account_exists(ctx.tx, account):
         raise NotFound(Kind.ACCOUNT, f"Account {account} does not exist.", id=account)
     made = make_access_key(
-        ctx.tx, account=account, user_name=req["UserName"], policy=_policy(req.get("Policy")), now=ctx.now,
-        ids=ctx.ids, sealer=ctx.sealer,
+        ctx.tx,
+        account=account,
+        user_name=req["UserName"],
+        policy=_policy(req.get("Policy")),
+        now=ctx.now,
+        ids=ctx.ids,
+        sealer=ctx.sealer,
     )
     return {
         "AccessKeyId": made.key.id,

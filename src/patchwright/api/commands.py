@@ -21,14 +21,35 @@ _DOCUMENT_ARN = ":document/"
 _STAGES = ("Executing", "Complete")
 _COMMAND_STATUSES = frozenset(
     {
-        "Pending", "InProgress", "Success", "Cancelled", "Failed", "TimedOut", "AccessDenied", "DeliveryTimedOut",
-        "ExecutionTimedOut", "Incomplete", "NoInstancesInTag", "LimitExceeded",
+        "Pending",
+        "InProgress",
+        "Success",
+        "Cancelled",
+        "Failed",
+        "TimedOut",
+        "AccessDenied",
+        "DeliveryTimedOut",
+        "ExecutionTimedOut",
+        "Incomplete",
+        "NoInstancesInTag",
+        "LimitExceeded",
     }
 )
 _INVOCATION_STATUSES = frozenset(
     {
-        "Pending", "InProgress", "Delayed", "Success", "Cancelled", "Failed", "TimedOut", "AccessDenied",
-        "DeliveryTimedOut", "ExecutionTimedOut", "Undeliverable", "InvalidPlatform", "Terminated",
+        "Pending",
+        "InProgress",
+        "Delayed",
+        "Success",
+        "Cancelled",
+        "Failed",
+        "TimedOut",
+        "AccessDenied",
+        "DeliveryTimedOut",
+        "ExecutionTimedOut",
+        "Undeliverable",
+        "InvalidPlatform",
+        "Terminated",
     }
 )
 
@@ -51,8 +72,14 @@ def send(ctx: Context, req: Request) -> Answer:
         own = {t.key: t.value for t in tagged.get(node.id, ())}
         ctx.require(ctx.arn(f"managed-instance/{node.id}"), own)
     command = send_command(
-        ctx.tx, ctx.scope, document=document, request=_kept(req), chosen=chosen,
-        requested_by=ctx.principal.arn, now=ctx.now, ids=ctx.ids,
+        ctx.tx,
+        ctx.scope,
+        document=document,
+        request=_kept(req),
+        chosen=chosen,
+        requested_by=ctx.principal.arn,
+        now=ctx.now,
+        ids=ctx.ids,
     )
     return {"Command": command_to(command, fresh=True)}
 
@@ -89,9 +116,7 @@ def list_command_invocations(ctx: Context, req: Request) -> Answer:
     )
     page = found[:limit]
     details = req.get("Details", False)
-    answers = [
-        invocation_to(i, c, commands.steps(ctx.tx, c.id, i.node_id) if details else None) for i, c in page
-    ]
+    answers = [invocation_to(i, c, commands.steps(ctx.tx, c.id, i.node_id) if details else None) for i, c in page]
     more = None
     if len(found) > limit:
         last, command = page[-1]

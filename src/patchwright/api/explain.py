@@ -26,8 +26,13 @@ def explain_patch(ctx: Context, req: Request) -> Answer:
     """Why the patch named is in its state on the node: one explanation per package that the name stands for."""
     judged = _judged(ctx, req)
     found = explain(
-        judged.facts, judged.history, judged.governed.baseline, with_catalogue(ctx.tx, judged), ctx.now,
-        req["Patch"], apt_delays=ctx.service.apt_delays,
+        judged.facts,
+        judged.history,
+        judged.governed.baseline,
+        with_catalogue(ctx.tx, judged),
+        ctx.now,
+        req["Patch"],
+        apt_delays=ctx.service.apt_delays,
     )
     lines = {line.patch_id: line for line in judged.outcome.lines} if isinstance(judged.outcome, Judgement) else {}
     baseline = judged.governed.baseline
@@ -74,7 +79,9 @@ def describe_node_patches(ctx: Context, req: Request) -> Answer:
         "Counts": _counts_to(judged),
         "Offered": _offered(judged),
         "Missing": _missing(ctx, judged),
-        "Problems": [{"Code": p.code, "Message": p.message, "Remedy": p.remedy} for p in state.problems] if state else [],
+        "Problems": [{"Code": p.code, "Message": p.message, "Remedy": p.remedy} for p in state.problems]
+        if state
+        else [],
         "Reboot": {
             "Required": state.reboot_required if state else False,
             "Evidence": list(state.reboot_evidence) if state else [],
@@ -139,8 +146,13 @@ def _missing(ctx: Context, judged: JudgedNode) -> list[dict[str, Any]]:
         return []
     wanted = [line for line in judged.outcome.lines if line.state in (PatchState.MISSING, PatchState.FAILED)]
     reasons = explain_lines(
-        judged.facts, judged.history, judged.governed.baseline, judged.catalogue, ctx.now,
-        frozenset(line.slot for line in wanted), apt_delays=ctx.service.apt_delays,
+        judged.facts,
+        judged.history,
+        judged.governed.baseline,
+        judged.catalogue,
+        ctx.now,
+        frozenset(line.slot for line in wanted),
+        apt_delays=ctx.service.apt_delays,
     )
     return [_missing_to(line, reasons[line.slot]) for line in wanted]
 

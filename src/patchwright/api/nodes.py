@@ -21,9 +21,7 @@ def describe_instance_information(ctx: Context, req: Request) -> Answer:
     filters = _filters_from(req)
     _check_named(ctx, req)
     limit = req.get("MaxResults", DEFAULT_PAGE)
-    found = nodes.page(
-        ctx.tx, ctx.scope, filters=filters, after=ctx.cursor(req) or "", limit=limit + 1, now=ctx.now
-    )
+    found = nodes.page(ctx.tx, ctx.scope, filters=filters, after=ctx.cursor(req) or "", limit=limit + 1, now=ctx.now)
     page = found[:limit]
     more = page[-1].id if len(found) > limit else None
     return {"InstanceInformationList": [node_to(n, ctx.now) for n in page], "NextToken": ctx.page(req, more)}

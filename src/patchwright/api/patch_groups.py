@@ -21,18 +21,14 @@ FILTER_KEYS = ("NAME_PREFIX", "OPERATING_SYSTEM")
 def register_patch_baseline_for_patch_group(ctx: Context, req: Request) -> Answer:
     """Both members come back as they were sent: Terraform compares."""
     baseline_id = authorized(ctx, req["BaselineId"])
-    change_patch_group.register_group(
-        ctx.tx, ctx.scope, req["PatchGroup"], baseline_id, now=ctx.now, ids=ctx.ids
-    )
+    change_patch_group.register_group(ctx.tx, ctx.scope, req["PatchGroup"], baseline_id, now=ctx.now, ids=ctx.ids)
     return {"BaselineId": req["BaselineId"], "PatchGroup": req["PatchGroup"]}
 
 
 @registry.serves("DeregisterPatchBaselineForPatchGroup")
 def deregister_patch_baseline_for_patch_group(ctx: Context, req: Request) -> Answer:
     baseline_id = authorized(ctx, req["BaselineId"])
-    change_patch_group.deregister_group(
-        ctx.tx, ctx.scope, req["PatchGroup"], baseline_id, now=ctx.now, ids=ctx.ids
-    )
+    change_patch_group.deregister_group(ctx.tx, ctx.scope, req["PatchGroup"], baseline_id, now=ctx.now, ids=ctx.ids)
     return {"BaselineId": req["BaselineId"], "PatchGroup": req["PatchGroup"]}
 
 
@@ -62,8 +58,7 @@ def describe_patch_groups(ctx: Context, req: Request) -> Answer:
     identities = {i.baseline.id: i for i in all_baselines(ctx.tx, ctx.scope)}
     answer: Answer = {
         "Mappings": [
-            {"PatchGroup": m.patch_group, "BaselineIdentity": identity_to(ctx, identities[m.baseline_id])}
-            for m in page
+            {"PatchGroup": m.patch_group, "BaselineIdentity": identity_to(ctx, identities[m.baseline_id])} for m in page
         ]
     }
     if len(found) > len(page):

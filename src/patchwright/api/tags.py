@@ -31,9 +31,7 @@ class _Tagged:
 @registry.serves("AddTagsToResource")
 def add_tags_to_resource(ctx: Context, req: Request) -> Answer:
     found = _changeable(_located(ctx, req))
-    change_tags.add_tags(
-        ctx.tx, ctx.scope, found.kind, found.id, tags_from(req["Tags"]), now=ctx.now, ids=ctx.ids
-    )
+    change_tags.add_tags(ctx.tx, ctx.scope, found.kind, found.id, tags_from(req["Tags"]), now=ctx.now, ids=ctx.ids)
     return {}
 
 
@@ -54,9 +52,7 @@ def list_tags_for_resource(ctx: Context, req: Request) -> Answer:
 def _located(ctx: Context, req: Request) -> _Tagged:
     locate = _LOCATE.get(req["ResourceType"])
     if locate is None:
-        raise Invalid(
-            Kind.RESOURCE, f"{req['ResourceType']} has no tags on this server; {', '.join(_LOCATE)} have."
-        )
+        raise Invalid(Kind.RESOURCE, f"{req['ResourceType']} has no tags on this server; {', '.join(_LOCATE)} have.")
     return locate(ctx, req["ResourceId"])
 
 

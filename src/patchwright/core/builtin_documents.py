@@ -12,12 +12,12 @@ RUN_SHELL_SCRIPT = "AWS-RunShellScript"
 
 _UUID_OR_EMPTY = "(^$)|^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$"
 # No quotes, blanks, $, backquote, backslash or control characters: such a value is never harmful, even in a shell.
-_LOCATION_OR_EMPTY = "(^$)|^https://[^\\s'\"$`\\\\\\x00-\\x1f]+$|^s3://([^/\\s'\"$`\\\\]+)/([^\\s'\"$`\\\\\\x00-\\x1f]+)$"
+_LOCATION_OR_EMPTY = (
+    "(^$)|^https://[^\\s'\"$`\\\\\\x00-\\x1f]+$|^s3://([^/\\s'\"$`\\\\]+)/([^\\s'\"$`\\\\\\x00-\\x1f]+)$"
+)
 # InstancePatchState shows a list's place in at most 256 characters.
 _LOCATION = {"type": "String", "default": "", "allowedPattern": _LOCATION_OR_EMPTY, "maxChars": 256}
-_EXECUTION_TIMEOUT = (
-    "([1-9][0-9]{0,4})|(1[0-6][0-9]{4})|(17[0-1][0-9]{3})|(172[0-7][0-9]{2})|(172800)"
-)
+_EXECUTION_TIMEOUT = "([1-9][0-9]{0,4})|(1[0-6][0-9]{4})|(17[0-1][0-9]{3})|(172[0-7][0-9]{2})|(172800)"
 
 _WORKER = [
     "# The worker asks the server for its orders; nothing of the command's parameters is read by this script.",

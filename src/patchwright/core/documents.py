@@ -44,9 +44,7 @@ class Document:
 
     @property
     def steps(self) -> tuple[Step, ...]:
-        return tuple(
-            Step(name=s["name"], action=s["action"], platform=_platform(s)) for s in self.content["mainSteps"]
-        )
+        return tuple(Step(name=s["name"], action=s["action"], platform=_platform(s)) for s in self.content["mainSteps"])
 
     @property
     def parameters(self) -> Mapping[str, Mapping[str, Any]]:

@@ -13,6 +13,8 @@ class Kind(StrEnum):
     COMMAND = "command"
     INVOCATION = "invocation"
     DOCUMENT = "document"
+    DOCUMENT_VERSION = "document version"
+    NOTIFICATION = "notification"
     TAG = "tag"
     RESOURCE = "resource"
     TOKEN = "token"  # noqa: S105 - the word, not a secret

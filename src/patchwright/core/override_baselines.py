@@ -20,7 +20,7 @@ _ID = re.compile(r"pb-[0-9a-f]{17}")
 _NAME = re.compile(r"[a-zA-Z0-9_\-.]{3,128}")
 
 
-class MalformedBaseline(ValueError):  # noqa: N818 - named as the other errors of core are
+class MalformedBaseline(ValueError):
     """A value of the override document has the wrong type or spelling; the message names its key."""
 
 

@@ -72,9 +72,7 @@ def _sentence(code: ReasonCode, reason: Reason, subject: Subject) -> str:
         case ReasonCode.NOT_INSTALLED:
             return f"{name} is not installed; a baseline upgrades what is there and never installs a package anew."
         case ReasonCode.REJECTED_BLOCKED:
-            return (
-                f"{name} {subject.installed} is installed, yet {_why_not(reason, baseline)}; the action is BLOCK."
-            )
+            return f"{name} {subject.installed} is installed, yet {_why_not(reason, baseline)}; the action is BLOCK."
         case ReasonCode.NOT_APPLICABLE:
             return f"{name} is approved, but does not apply to this node."
         case ReasonCode.AVAILABLE_SECURITY_UPDATE:

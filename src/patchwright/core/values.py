@@ -123,8 +123,6 @@ class RebootOption(StrEnum):
     NO_REBOOT = "NoReboot"
 
 
-
-
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
 class Slot:
     """(name, arch): where one version of a package is installed. `all`/`noarch` share the native slot.

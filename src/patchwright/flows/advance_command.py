@@ -152,4 +152,3 @@ def _next_look(command: Command, invocations: list[Invocation], now: datetime) -
     held = [i for i in open_ones if i.details is Details.DELAYED and i.in_flight]
     slots = [i.dispatched_at + HOLD_SLOT for i in held if i.dispatched_at is not None]
     return max(now, min([command.expires_at, *delivery, *(s for s in slots if s > now)]))
-

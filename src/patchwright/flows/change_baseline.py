@@ -80,9 +80,7 @@ def delete_baseline(tx: Tx, scope: Scope, baseline_id: BaselineId, *, now: datet
         return
     groups = patch_groups.of_baseline(tx, scope, baseline_id)
     if groups:
-        raise InUse(
-            Kind.BASELINE, f"PatchBaseline to be deleted is used for Patch Group: {groups[0]}", id=baseline_id
-        )
+        raise InUse(Kind.BASELINE, f"PatchBaseline to be deleted is used for Patch Group: {groups[0]}", id=baseline_id)
     system = found.baseline.operating_system
     if default_baseline(tx, scope, system) == baseline_id:
         raise InUse(

@@ -36,6 +36,4 @@ def deregister_group(tx: Tx, scope: Scope, group: str, baseline_id: BaselineId, 
 
 def _mark(tx: Tx, scope: Scope, group: str, system: OperatingSystem, now: datetime, ids: Ids) -> None:
     # Only the baseline's own system: the group's other nodes keep what governs them.
-    mark_due(
-        tx, scope, patch_group=group, operating_system=system, cause=Cause.PATCH_GROUP, now=now, ids=ids
-    )
+    mark_due(tx, scope, patch_group=group, operating_system=system, cause=Cause.PATCH_GROUP, now=now, ids=ids)

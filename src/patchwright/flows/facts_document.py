@@ -210,9 +210,7 @@ def _read_upgradable(body: str, family: Family) -> tuple[ReportedLine, ...]:
     return tuple(lines)
 
 
-def _read_offer(
-    row: str, name: str, arch: str, repositories: tuple[Repository, ...], family: Family
-) -> PackageVersion:
+def _read_offer(row: str, name: str, arch: str, repositories: tuple[Repository, ...], family: Family) -> PackageVersion:
     fields = row.split("\t")
     if len(fields) != 8 or not fields[0]:
         raise bad("an offer of part upgradable has not its 8 fields")

@@ -93,7 +93,9 @@ class Shared:
             times |= first_seen.catalogue(tx, account, sorted(new)).first_seen
         return Catalogue(first_seen=times)
 
-    def approver(self, governed: Governed, node: ManagedNode, product: str, catalogue: Catalogue, now: datetime) -> Approver:
+    def approver(
+        self, governed: Governed, node: ManagedNode, product: str, catalogue: Catalogue, now: datetime
+    ) -> Approver:
         """One approver for all nodes under the same version of a baseline, of one product, at one instant."""
         key = (node.scope, governed.baseline.id, governed.version, product, now)
         if key not in self._approvers:
@@ -178,7 +180,9 @@ def with_catalogue(tx: Tx, judged: JudgedNode) -> Catalogue:
     if judged.facts is None or FAMILY_OF[judged.facts.operating_system] is not Family.APT:
         return judged.catalogue
     names = sorted({line.installed.name for line in judged.facts.upgradable})
-    return judged.catalogue if judged.catalogue.first_seen else first_seen.catalogue(tx, judged.node.scope.account, names)
+    return (
+        judged.catalogue if judged.catalogue.first_seen else first_seen.catalogue(tx, judged.node.scope.account, names)
+    )
 
 
 def verdict_of(judged: JudgedNode) -> Verdict:
@@ -202,7 +206,7 @@ def verdict_of(judged: JudgedNode) -> Verdict:
 
 
 def save_if_current(tx: Tx, judged: JudgedNode) -> bool:
-    """Keep the verdict unless the node's facts or its baseline moved on since it was judged. Source: judging.md 11.6."""
+    """Keep the verdict unless the node's facts or baseline moved on since it was judged. Source: judging.md 11.6."""
     node = judged.node
     record = facts.current(tx, node.id)
     if (record.id if record else None) != (judged.record.id if judged.record else None):

@@ -9,7 +9,7 @@ import msgspec
 from patchwright.core.builtin_documents import BUILTIN
 from patchwright.core.commands import Command, Details, Invocation, StepResult, roll_up
 from patchwright.core.documents import Document, check_parameters, execution_seconds, runs_on
-from patchwright.core.errors import Duplicate, Invalid, Kind, NotFound
+from patchwright.core.errors import Duplicate, Invalid, Kind, LimitExceeded, NotFound
 from patchwright.core.nodes import ManagedNode
 from patchwright.core.targets import Target
 from patchwright.core.values import CommandId, NodeId, Scope
@@ -32,17 +32,16 @@ def find_document(name: str, version: str, *, sha256: str | None = None) -> Docu
     if document is None:
         raise NotFound(Kind.DOCUMENT, f"Document with name {name[:128]} does not exist.", id=name)
     if version not in ("$DEFAULT", "$LATEST", "", document.version):
-        raise NotFound(Kind.DOCUMENT, f"Document {name} has no version {version[:8]}.", id=name)
+        raise NotFound(Kind.DOCUMENT_VERSION, f"Document {name} has no version {version[:8]}.", id=name)
     if sha256 is not None and sha256.lower() != document.sha256:
         raise NotFound(
-            Kind.DOCUMENT, f"Document {name} has the Sha256 hash {document.sha256}, not the one given. Nothing was sent."
+            Kind.DOCUMENT,
+            f"Document {name} has the Sha256 hash {document.sha256}, not the one given. Nothing was sent.",
         )
     return document
 
 
-def select_nodes(
-    tx: Tx, scope: Scope, *, node_ids: Sequence[str], targets: Sequence[Target]
-) -> list[ManagedNode]:
+def select_nodes(tx: Tx, scope: Scope, *, node_ids: Sequence[str], targets: Sequence[Target]) -> list[ManagedNode]:
     """The nodes that a request means, in order of dispatch. Raises NotFound or Duplicate (nodes), Invalid."""
     if bool(node_ids) == bool(targets):
         raise Invalid(Kind.REQUEST, "Exactly one of InstanceIds and Targets must be given.")
@@ -62,12 +61,15 @@ def send_command(
 ) -> Command:
     """Write the command with every invocation on the nodes chosen, in this transaction.
 
-    `request` is kept as it was given. Raises Invalid(PARAMETERS): nothing is written then.
+    `request` is kept as it was given. Raises Invalid(PARAMETERS, NOTIFICATION) or LimitExceeded(DOCUMENT), and
+    then nothing is written.
     """
     parameters: Mapping[str, list[str]] = request.get("Parameters", {})
     check_parameters(document, parameters)
     if len(msgspec.json.encode([document.content, parameters])) > MAX_CONTENT:
-        raise Invalid(Kind.PARAMETERS, f"Document and parameters exceed {MAX_CONTENT} bytes. Nothing was sent.")
+        raise LimitExceeded(Kind.DOCUMENT, f"Document and parameters exceed {MAX_CONTENT} bytes. Nothing was sent.")
+    if request.get("NotificationConfig") and not request.get("ServiceRoleArn"):
+        raise Invalid(Kind.NOTIFICATION, "NotificationConfig needs ServiceRoleArn beside it. Nothing was sent.")
     timeout = int(request.get("TimeoutSeconds", DEFAULT_TIMEOUT_SECONDS))
     seconds = timeout + execution_seconds(document, parameters)
     command = Command(
@@ -106,9 +108,7 @@ def _listed(tx: Tx, scope: Scope, node_ids: Sequence[str]) -> list[ManagedNode]:
     found = {n.id: n for n in nodes.get_many(tx, scope, node_ids)}
     absent = [n for n in node_ids if n not in found]
     if absent:
-        raise NotFound(
-            Kind.NODE, f"Instances [[{', '.join(absent)}]] not in a valid state for account {scope.account}"
-        )
+        raise NotFound(Kind.NODE, f"Instances [[{', '.join(absent)}]] not in a valid state for account {scope.account}")
     return [found[NodeId(n)] for n in node_ids]
 
 

@@ -35,7 +35,11 @@ class Application:
         self.driver = Driver(
             [
                 Loop(name="commands", turn=CommandsLoop(state.store).turn, wakes=frozenset({"commands"})),
-                Loop(name="judging", turn=JudgingLoop(state.store, state.service.apt_delays).turn, wakes=frozenset({"judging"})),
+                Loop(
+                    name="judging",
+                    turn=JudgingLoop(state.store, state.service.apt_delays).turn,
+                    wakes=frozenset({"judging"}),
+                ),
                 Loop(name="retention", turn=RetentionLoop(state.store, Retention()).turn, wakes=frozenset()),
             ],
             state.clock.now,
@@ -98,9 +102,13 @@ def _file(path: Path, media_type: str) -> Response:
 
 
 async def _not_found(request: Request) -> Response:
-    body = {"__type": "UnknownOperationException", "message": f"Nothing is served at {request.method} {request.url.path[:200]}."}
+    body = {
+        "__type": "UnknownOperationException",
+        "message": f"Nothing is served at {request.method} {request.url.path[:200]}.",
+    }
     return Response(
-        json.dumps(body), status_code=404, media_type="application/x-amz-json-1.1",
+        json.dumps(body),
+        status_code=404,
+        media_type="application/x-amz-json-1.1",
         headers={"x-amzn-ErrorType": "UnknownOperationException"},
     )
-

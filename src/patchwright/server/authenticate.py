@@ -1,4 +1,7 @@
-"""Who calls: an operator's key, a node's key or session, a worker's token. Source: operations.md 1.4, decisions.md 2, 18."""
+"""Who calls: an operator's key, a node's key or session, a worker's token.
+
+Source: operations.md 1.4, decisions.md 2 and 18.
+"""
 
 import asyncio
 import base64

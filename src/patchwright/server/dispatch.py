@@ -30,7 +30,9 @@ class NotBuilt(WireError):
 
     def __init__(self, operation: str, version: str) -> None:
         super().__init__(
-            "NotImplementedException", f"{operation} is part of the API, but Patchwright {version} does not serve it yet.", 501
+            "NotImplementedException",
+            f"{operation} is part of the API, but Patchwright {version} does not serve it yet.",
+            501,
         )
 
 
@@ -85,8 +87,13 @@ class Dispatcher:
                 ctx.require("*")
             if not entry.reads:
                 audit.record(
-                    tx, ctx.scope, at=now, principal=caller.principal.arn, action=ctx.action,
-                    request_id=request_id, resources=ctx.touched,
+                    tx,
+                    ctx.scope,
+                    at=now,
+                    principal=caller.principal.arn,
+                    action=ctx.action,
+                    request_id=request_id,
+                    resources=ctx.touched,
                 )
             return answer
 
@@ -117,8 +124,14 @@ class Dispatcher:
 
         def context(tx: Tx) -> NodeContext:
             return NodeContext(
-                tx=tx, now=state.clock.now(), ids=state.ids, node_id=node_id, run=run, keys=state.node_keys,
-                run_tokens=state.run_tokens, address=address,
+                tx=tx,
+                now=state.clock.now(),
+                ids=state.ids,
+                node_id=node_id,
+                run=run,
+                keys=state.node_keys,
+                run_tokens=state.run_tokens,
+                address=address,
                 apt_delays=state.service.apt_delays,
             )
 

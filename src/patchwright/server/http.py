@@ -20,7 +20,7 @@ from patchwright.wire import render, sts
 from patchwright.wire.canonical import SignedRequest
 from patchwright.wire.errors import InternalServerError, WireError
 from patchwright.wire.model import Operation, UnknownOperation
-from patchwright.wire.parse import parse_request
+from patchwright.wire.parse import parse_request, refuse_nul
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +35,9 @@ class BodyTooLarge(WireError):
     """The body exceeds what its operation may need; nothing of it was read further."""
 
     def __init__(self, limit: int) -> None:
-        super().__init__("RequestEntityTooLargeException", f"The request body exceeds {limit} bytes; nothing was done.", 413)
+        super().__init__(
+            "RequestEntityTooLargeException", f"The request body exceeds {limit} bytes; nothing was done.", 413
+        )
 
 
 class Edge:
@@ -83,9 +85,12 @@ class Edge:
             raise operation.error()
         self._dispatcher.authorize(operation, caller)
         values = parse_request(operation, signed.body)
+        if isinstance(caller, OperatorCaller):
+            refuse_nul(signed.body, values)
         answer = await self._dispatcher.run(operation, caller, values, request_id, address)
         return Response(
-            render.render_output(operation.output, answer, strict=self._telemetry.strict), media_type=render.CONTENT_TYPE
+            render.render_output(operation.output, answer, strict=self._telemetry.strict),
+            media_type=render.CONTENT_TYPE,
         )
 
     async def _sts(self, request: Request, request_id: str) -> Response:
@@ -112,7 +117,9 @@ class Edge:
             case StoreUnavailable():
                 log.error("request %s: %s", request_id, failure)
                 return WireError(
-                    "ServiceUnavailable", "The server can't keep anything right now; nothing was changed. Try again.", 503
+                    "ServiceUnavailable",
+                    "The server can't keep anything right now; nothing was changed. Try again.",
+                    503,
                 )
         log.error("request %s failed", request_id, exc_info=failure)
         return InternalServerError(request_id)
@@ -156,5 +163,9 @@ async def _signed(request: Request, limit: int) -> SignedRequest:
     scope = request.scope
     path = scope.get("raw_path") or scope["path"].encode()
     return SignedRequest.of(
-        request.method, path.decode("latin-1"), scope["query_string"].decode("latin-1"), scope["headers"], b"".join(chunks)
+        request.method,
+        path.decode("latin-1"),
+        scope["query_string"].decode("latin-1"),
+        scope["headers"],
+        b"".join(chunks),
     )

@@ -70,13 +70,13 @@ def open_state(settings: Settings) -> State:
 def open_store(settings: Settings) -> Engine:
     """The engine that the settings name, at this release's schema."""
     if settings.database_url:
-        from patchwright.store.postgres import PostgresEngine  # noqa: PLC0415 - SQLite servers need no driver
+        from patchwright.store.postgres import PostgresEngine
 
         postgres = PostgresEngine(settings.database_url)
         with postgres.connection() as connection:
             migrate(connection)
         return postgres
-    from patchwright.store.sqlite import SqliteEngine  # noqa: PLC0415 - and the other way round
+    from patchwright.store.sqlite import SqliteEngine
 
     path = settings.data_dir / "patchwright.db"
     _one_process(settings.data_dir)

@@ -44,7 +44,7 @@ class Sealer:
 
     def __init__(self, master_key: bytes) -> None:
         # Imported here: a server start pays for it once, other commands never.
-        from cryptography.hazmat.primitives.ciphers.aead import AESGCM  # noqa: PLC0415
+        from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
         self._cipher = AESGCM(hashlib.sha256(b"patchwright at rest" + master_key).digest())
 
@@ -55,7 +55,7 @@ class Sealer:
 
     def open(self, sealed: bytes, *, bound_to: str) -> str:
         """Raises WrongKey when it was sealed with another key or for something else."""
-        from cryptography.exceptions import InvalidTag  # noqa: PLC0415
+        from cryptography.exceptions import InvalidTag
 
         try:
             return self._cipher.decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], bound_to.encode()).decode()

@@ -57,7 +57,9 @@ class Telemetry:
                     count = self._buckets[operation, bound]
                     lines.append(f'patchwright_request_seconds_bucket{{operation="{operation}",le="{bound}"}} {count}')
                 lines.append(f'patchwright_request_seconds_bucket{{operation="{operation}",le="+Inf"}} {n}')
-                lines.append(f'patchwright_request_seconds_sum{{operation="{operation}"}} {self._seconds[operation]:.6f}')
+                lines.append(
+                    f'patchwright_request_seconds_sum{{operation="{operation}"}} {self._seconds[operation]:.6f}'
+                )
                 lines.append(f'patchwright_request_seconds_count{{operation="{operation}"}} {n}')
         for name, value in sorted(gauges.items()):
             lines += [f"# TYPE {name} gauge", f"{name} {value:g}"]

@@ -74,9 +74,7 @@ def _conditions(scope: Scope, wanted: CommandFilter, by: Table) -> list[Any]:
     return found
 
 
-def page(
-    tx: Tx, scope: Scope, wanted: CommandFilter, *, before: tuple[int, str] | None, limit: int
-) -> list[Command]:
+def page(tx: Tx, scope: Scope, wanted: CommandFilter, *, before: tuple[int, str] | None, limit: int) -> list[Command]:
     """Commands of `scope`, newest first, those behind the (requested_at in microseconds, id) `before`."""
     statement = select(command).where(*_conditions(scope, wanted, command))
     if wanted.node_id is not None:
@@ -123,9 +121,7 @@ def _bound(before: tuple[int, str]) -> tuple[Any, Any]:
 
 def open_ids(tx: Tx) -> list[CommandId]:
     """Commands that are not finished, those that expire first at the front."""
-    rows = tx.execute(
-        select(command.c.id).where(command.c.open.is_(True)).order_by(command.c.expires_at, command.c.id)
-    )
+    rows = tx.execute(select(command.c.id).where(command.c.open.is_(True)).order_by(command.c.expires_at, command.c.id))
     return [CommandId(r.id) for r in rows]
 
 

@@ -32,9 +32,7 @@ def record(
     that same Release; all others take `now`.
     """
     known = tx.cache(f"seen by {account}", limit=CACHED_KEYS)
-    wanted = {
-        (r.identity[:512], v.name, v.arch, v.version): None for v in versions for r in v.repositories
-    }
+    wanted = {(r.identity[:512], v.name, v.arch, v.version): None for v in versions for r in v.repositories}
     new = [k for k in wanted if k not in known or _is_before(released_at.get(k[0]), known[k])]
     if not new:
         return

@@ -105,9 +105,7 @@ def is_due(tx: Tx, node_id: str) -> bool:
 def done(tx: Tx, item: Due) -> None:
     """Take the node off the list, unless it became due again since `item` was read."""
     tx.execute(
-        due_judgement.delete().where(
-            due_judgement.c.node_id == item.node_id, due_judgement.c.ticket == item.ticket
-        )
+        due_judgement.delete().where(due_judgement.c.node_id == item.node_id, due_judgement.c.ticket == item.ticket)
     )
 
 

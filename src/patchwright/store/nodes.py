@@ -154,9 +154,7 @@ def touch(tx: Tx, node_id: NodeId, now: datetime, **facts: str | int | None) -> 
 def set_system(tx: Tx, node_id: NodeId, system: OperatingSystem | None, clock_offset_seconds: int) -> None:
     """Record what the node's facts say it is, and how far its clock is off."""
     tx.execute(
-        t.update()
-        .where(t.c.id == node_id)
-        .values(operating_system=system, clock_offset_seconds=clock_offset_seconds)
+        t.update().where(t.c.id == node_id).values(operating_system=system, clock_offset_seconds=clock_offset_seconds)
     )
 
 

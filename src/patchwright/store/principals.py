@@ -26,9 +26,7 @@ class AccessKey:
     @property
     def principal(self) -> Principal:
         statements = parse_policy(self.policy) if self.policy is not None else ()
-        return Principal(
-            account=self.account, user_name=self.user_name, access_key_id=self.id, statements=statements
-        )
+        return Principal(account=self.account, user_name=self.user_name, access_key_id=self.id, statements=statements)
 
 
 def insert_account(tx: Tx, account_id: str, name: str, now: datetime) -> None:

@@ -45,9 +45,7 @@ def find(tx: Tx, run_id: str) -> PatchRun | None:
 
 def find_step(tx: Tx, node_id: str, command_id: str, step: str) -> PatchRun | None:
     """The run of one step of one command on one node: a worker that starts again goes on with it."""
-    return _first(
-        tx, patch_run.c.node_id == node_id, patch_run.c.command_id == command_id, patch_run.c.step == step
-    )
+    return _first(tx, patch_run.c.node_id == node_id, patch_run.c.command_id == command_id, patch_run.c.step == step)
 
 
 def update(tx: Tx, run_id: str, **values: Any) -> None:

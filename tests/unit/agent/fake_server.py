@@ -47,7 +47,7 @@ RESULT_MEMBERS = {
 FINAL_STATUSES = {"Success", "Failed", "TimedOut", "Cancelled"}
 
 
-class Refusal(Exception):  # noqa: N818 (an answer, not a failure of the test)
+class Refusal(Exception):
     """An error answer."""
 
     def __init__(self, code: str, message: str = "refused", status: int = 400) -> None:
@@ -55,7 +55,7 @@ class Refusal(Exception):  # noqa: N818 (an answer, not a failure of the test)
         self.code, self.message, self.status = code, message, status
 
 
-class HangUp(Exception):  # noqa: N818
+class HangUp(Exception):
     """Close the connection without an answer."""
 
 

@@ -358,7 +358,7 @@ def test_no_message_whatever_breaks_the_reading(value: Any) -> None:
         except messages.Unusable:
             continue
         messages.document_name(message.payload)
-        messages.first_step_name(message.payload)
+        messages.shell_step_name(message.payload)
         messages.cancelled_command(message.payload, NODE)
         with contextlib.suppress(messages.Unusable):
             messages.scan_order(message.payload)

@@ -84,12 +84,21 @@ class Api:
 
         def work(tx: Tx) -> dict[str, Any]:
             ctx = Context(
-                tx=tx, now=self.now, ids=self.ids, scope=self.scope, operation=operation.name,
+                tx=tx,
+                now=self.now,
+                ids=self.ids,
+                scope=self.scope,
+                operation=operation.name,
                 principal=Principal(
-                    account=self.scope.account, user_name="ann", access_key_id="AKIA1",
+                    account=self.scope.account,
+                    user_name="ann",
+                    access_key_id="AKIA1",
                     statements=parse_policy(self.policy),
                 ),
-                action=f"ssm:{operation.name}", request_id="r", tokens=Tokens(b"k" * 32), sealer=Sealer(b"k" * 32),
+                action=f"ssm:{operation.name}",
+                request_id="r",
+                tokens=Tokens(b"k" * 32),
+                sealer=Sealer(b"k" * 32),
                 service=SERVICE,
             )
             answer = entry.handler(ctx, request)

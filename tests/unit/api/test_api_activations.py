@@ -33,15 +33,26 @@ def _listed(api: Api, *filters: tuple[str, list[str]]) -> list[dict[str, Any]]:
 def test_everything_given_comes_back_but_the_code(api: Api, store: Engine) -> None:
     expires = int((api.now + timedelta(days=30)).timestamp())
     made = api(
-        "CreateActivation", IamRole="Patching", Description="lab", DefaultInstanceName="web", RegistrationLimit=5,
-        ExpirationDate=expires, Tags=[{"Key": "b", "Value": ""}, {"Key": "a", "Value": "1"}],
+        "CreateActivation",
+        IamRole="Patching",
+        Description="lab",
+        DefaultInstanceName="web",
+        RegistrationLimit=5,
+        ExpirationDate=expires,
+        Tags=[{"Key": "b", "Value": ""}, {"Key": "a", "Value": "1"}],
     )
     assert len(made["ActivationCode"]) >= 20
     assert _listed(api) == [
         {
-            "ActivationId": made["ActivationId"], "IamRole": "Patching", "Description": "lab",
-            "DefaultInstanceName": "web", "RegistrationLimit": 5, "RegistrationsCount": 0,
-            "ExpirationDate": expires, "Expired": False, "CreatedDate": api.now.timestamp(),
+            "ActivationId": made["ActivationId"],
+            "IamRole": "Patching",
+            "Description": "lab",
+            "DefaultInstanceName": "web",
+            "RegistrationLimit": 5,
+            "RegistrationsCount": 0,
+            "ExpirationDate": expires,
+            "Expired": False,
+            "CreatedDate": api.now.timestamp(),
             "Tags": [{"Key": "a", "Value": "1"}, {"Key": "b", "Value": ""}],
         }
     ]

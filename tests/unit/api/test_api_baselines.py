@@ -140,9 +140,7 @@ def test_an_update_keeps_what_is_absent_and_takes_lists_whole(api: Api) -> None:
     before = api("GetPatchBaseline", BaselineId=made)
     api.later(days=1)
     answer = api("UpdatePatchBaseline", BaselineId=made, RejectedPatches=["vim"], ApprovedPatches=[])
-    expected = {
-        **before, "RejectedPatches": ["vim"], "ApprovedPatches": [], "ModifiedDate": api.now.timestamp()
-    }
+    expected = {**before, "RejectedPatches": ["vim"], "ApprovedPatches": [], "ModifiedDate": api.now.timestamp()}
     assert api("GetPatchBaseline", BaselineId=made) == expected
     expected.pop("PatchGroups")
     assert answer == expected
@@ -151,8 +149,13 @@ def test_an_update_keeps_what_is_absent_and_takes_lists_whole(api: Api) -> None:
 def test_empty_groups_and_lists_clear(api: Api) -> None:
     made = api("CreatePatchBaseline", **FULL)["BaselineId"]
     answer = api(
-        "UpdatePatchBaseline", BaselineId=made, GlobalFilters={"PatchFilters": []}, Sources=[], RejectedPatches=[],
-        ApprovalRules={"PatchRules": []}, ApprovedPatchesEnableNonSecurity=False,
+        "UpdatePatchBaseline",
+        BaselineId=made,
+        GlobalFilters={"PatchFilters": []},
+        Sources=[],
+        RejectedPatches=[],
+        ApprovalRules={"PatchRules": []},
+        ApprovedPatchesEnableNonSecurity=False,
     )
     assert answer["GlobalFilters"] == {"PatchFilters": []}
     assert answer["ApprovalRules"] == {"PatchRules": []}
@@ -283,7 +286,8 @@ def test_the_default_is_the_predefined_one_until_another_is_registered(api: Api,
     assert api("GetDefaultPatchBaseline")["BaselineId"] == vendor
     assert {n: cause for n, (cause, _, _) in due(store).items()} == {node: "default_baseline"}
     defaults = [
-        i["BaselineName"] for i in api("DescribePatchBaselines")["BaselineIdentities"]
+        i["BaselineName"]
+        for i in api("DescribePatchBaselines")["BaselineIdentities"]
         if i["DefaultBaseline"] and i["OperatingSystem"] == "UBUNTU"
     ]
     assert defaults == ["web"]
@@ -301,7 +305,10 @@ def test_listing_has_vendor_baselines_first_then_by_name_and_id(api: Api) -> Non
     assert [i["BaselineName"] for i in listed[: len(PREDEFINED)]] == sorted(b.name for b in PREDEFINED)
     assert [i["BaselineId"] for i in listed[len(PREDEFINED) :]] == [ids[1], ids[2], ids[0]]
     assert listed[-1] == {
-        "BaselineId": ids[0], "BaselineName": "zoo", "OperatingSystem": "UBUNTU", "DefaultBaseline": False
+        "BaselineId": ids[0],
+        "BaselineName": "zoo",
+        "OperatingSystem": "UBUNTU",
+        "DefaultBaseline": False,
     }
     assert all(i["BaselineId"].startswith("arn:aws:ssm:local-1:") for i in listed[: len(PREDEFINED)])
 

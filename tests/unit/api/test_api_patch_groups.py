@@ -43,10 +43,14 @@ def test_a_group_gets_its_baseline_and_other_systems_their_default(api: Api) -> 
     made = _create(api)
     assert api(REGISTER, BaselineId=made, PatchGroup="web") == {"BaselineId": made, "PatchGroup": "web"}
     assert api("GetPatchBaselineForPatchGroup", PatchGroup="web", OperatingSystem="UBUNTU") == {
-        "BaselineId": made, "PatchGroup": "web", "OperatingSystem": "UBUNTU"
+        "BaselineId": made,
+        "PatchGroup": "web",
+        "OperatingSystem": "UBUNTU",
     }
     assert api("GetPatchBaselineForPatchGroup", PatchGroup="web") == {
-        "BaselineId": _vendor(OperatingSystem.WINDOWS), "PatchGroup": "web", "OperatingSystem": "WINDOWS"
+        "BaselineId": _vendor(OperatingSystem.WINDOWS),
+        "PatchGroup": "web",
+        "OperatingSystem": "WINDOWS",
     }
     unknown = api("GetPatchBaselineForPatchGroup", PatchGroup="Web", OperatingSystem="UBUNTU")
     assert unknown["BaselineId"] == _vendor(OperatingSystem.UBUNTU)
@@ -99,7 +103,9 @@ def test_a_predefined_baseline_is_registered_by_its_arn_and_listed_by_it(api: Ap
     assert mapping == {
         "PatchGroup": "web",
         "BaselineIdentity": {
-            "BaselineId": arn, "BaselineName": "AWS-UbuntuDefaultPatchBaseline", "OperatingSystem": "UBUNTU",
+            "BaselineId": arn,
+            "BaselineName": "AWS-UbuntuDefaultPatchBaseline",
+            "OperatingSystem": "UBUNTU",
             "DefaultBaseline": True,
         },
     }

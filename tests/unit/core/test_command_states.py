@@ -27,7 +27,8 @@ def test_the_rows_of_the_table(
     assert concurrency_cap(concurrency, n) == cap
     assert error_threshold(errors, n) == threshold
     stopped = [
-        e for e in range(n + 1)
+        e
+        for e in range(n + 1)
         if may_start(Progress(waiting=1, in_flight=0, errors=e), cap=cap, threshold=threshold) is None
     ]
     assert min(stopped, default=None) == stops_at

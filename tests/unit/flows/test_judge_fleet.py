@@ -32,8 +32,10 @@ def test_a_baseline_concerns_the_nodes_that_were_judged_by_it(store: Engine) -> 
 
 def test_a_group_concerns_the_nodes_tagged_with_it_under_either_key(store: Engine) -> None:
     fleet = Fleet(store)
-    spaced, joined, both = fleet.add(Patch_Group="web"), fleet.add(PatchGroup="web"), fleet.add(
-        PatchGroup="web", Patch_Group="web"
+    spaced, joined, both = (
+        fleet.add(Patch_Group="web"),
+        fleet.add(PatchGroup="web"),
+        fleet.add(PatchGroup="web", Patch_Group="web"),
     )
     debian = fleet.add(Patch_Group="web", system=OperatingSystem.DEBIAN)
     fleet.add(Patch_Group="Web")

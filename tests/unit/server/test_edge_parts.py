@@ -41,8 +41,12 @@ def test_settings_that_would_hurt_are_refused_with_what_to_do(
 
 
 @pytest.mark.parametrize(
-    "values", [{"listen_host": "::1"}, {"listen_host": "0.0.0.0", "tls": "auto"},
-               {"listen_host": "0.0.0.0", "insecure_http": True}]
+    "values",
+    [
+        {"listen_host": "::1"},
+        {"listen_host": "0.0.0.0", "tls": "auto"},
+        {"listen_host": "0.0.0.0", "insecure_http": True},
+    ],
 )
 def test_settings_that_are_safe_or_asked_for_are_taken(tmp_path: Path, values: dict[str, object]) -> None:
     assert Settings(data_dir=tmp_path, **values).url  # type: ignore[arg-type]

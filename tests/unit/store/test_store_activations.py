@@ -35,7 +35,10 @@ def _insert(store: Engine, *made: Activation) -> None:
 
 def test_an_activation_comes_back_as_it_was_given(store: Engine) -> None:
     full = _activation(
-        1, description="lab", default_instance_name="web", registration_limit=5,
+        1,
+        description="lab",
+        default_instance_name="web",
+        registration_limit=5,
         tags=(Tag(key="Patch Group", value="web"), Tag(key="empty", value="")),
     )
     plain = _activation(2)
@@ -86,14 +89,14 @@ def test_pages_go_from_new_to_old_and_hold_still_when_new_ones_arrive(store: Eng
 
 def test_filters_narrow_the_list_together(store: Engine) -> None:
     _insert(
-        store, _activation(1, iam_role="A", default_instance_name="x"), _activation(2, iam_role="B"),
+        store,
+        _activation(1, iam_role="A", default_instance_name="x"),
+        _activation(2, iam_role="B"),
         _activation(3, iam_role="A"),
     )
 
     def ids(**wanted: list[str]) -> list[str]:
-        rows = store.read(
-            lambda tx: activations.page(tx, HERE, ActivationFilter(**wanted), after=None, limit=10)
-        )
+        rows = store.read(lambda tx: activations.page(tx, HERE, ActivationFilter(**wanted), after=None, limit=10))
         return [a.id[-1] for a in rows]
 
     assert ids(iam_roles=["A"]) == ["1", "3"]

@@ -47,13 +47,22 @@ def test_deregistering_needs_the_very_pair(store: Engine) -> None:
 
 def test_listings_are_in_the_same_order_on_both_engines(store: Engine) -> None:
     _register(
-        store, HERE, _mapping("b", UBUNTU, ONE), _mapping("B", UBUNTU, ONE), _mapping("b", DEBIAN, TWO),
-        _mapping("_a", UBUNTU, ONE), _mapping("é", UBUNTU, ONE),
+        store,
+        HERE,
+        _mapping("b", UBUNTU, ONE),
+        _mapping("B", UBUNTU, ONE),
+        _mapping("b", DEBIAN, TWO),
+        _mapping("_a", UBUNTU, ONE),
+        _mapping("é", UBUNTU, ONE),
     )
     _register(store, ELSEWHERE, _mapping("theirs", UBUNTU, ONE))
     rows = store.read(lambda tx: patch_groups.all_of(tx, HERE))
     assert [(m.patch_group, m.operating_system) for m in rows] == [
-        ("B", UBUNTU), ("_a", UBUNTU), ("b", DEBIAN), ("b", UBUNTU), ("é", UBUNTU)
+        ("B", UBUNTU),
+        ("_a", UBUNTU),
+        ("b", DEBIAN),
+        ("b", UBUNTU),
+        ("é", UBUNTU),
     ]
     assert store.read(lambda tx: patch_groups.of_baseline(tx, HERE, ONE)) == ("B", "_a", "b", "é")
 

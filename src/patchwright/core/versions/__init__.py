@@ -23,7 +23,7 @@ CACHED_CHARS = 128
 _ONE_BYTE_LENGTHS = tuple(bytes((length,)) for length in range(255))
 
 
-class InvalidVersion(ValueError):  # noqa: N818 - named as the other errors of core are
+class InvalidVersion(ValueError):
     """A version that the package manager itself refuses; `ordering` is `deb` or `rpm`, `reason` says what is wrong.
 
     The message quotes at most 80 characters, escaped, so that it may go to a terminal or a log.
