@@ -30,7 +30,7 @@ from patchwright.core.values import Family, PatchState, Slot
 MAX_QUERY_CHARS = 256
 """Longer than any package name, advisory or CVE id."""
 
-CVE = re.compile(r"CVE-[0-9]{4}-[0-9]{4,19}", re.IGNORECASE)
+CVE = re.compile(r"CVE-[0-9]{4}-[0-9]{1,19}", re.IGNORECASE)
 ADVISORY = re.compile(
     r"(RH[SBE]A|RL[SBE]A|AL[SBE]A|EL[SBE]A|CE[SBE]A|ALAS[0-9A-Z.]*|FEDORA|DSA|DLA|USN|(open)?SUSE)-[0-9A-Z:._-]+",
     re.IGNORECASE,

@@ -118,3 +118,21 @@ def _later_fleet(store: Engine) -> Fleet:
     fleet._count = 50
     fleet._scopes[HERE] = "00000000-0000-4000-9000-000000000001"
     return fleet
+
+
+def test_one_node_that_can_not_be_judged_holds_up_nobody(store: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    fleet, ids = Fleet(store), CountingIds()
+    node, broken = (fleet.add(system=OperatingSystem.DEBIAN) for _ in range(2))
+    store.write(lambda tx: mark_due(tx, HERE, node_ids=[node, broken], cause="facts", now=NOW, ids=ids))
+    judge = judging.judge_node
+
+    def judge_or_fail(tx: Tx, found: Any, *rest: Any) -> Any:
+        if found.id == broken:
+            raise ValueError("planted")
+        return judge(tx, found, *rest)
+
+    monkeypatch.setattr(judging, "judge_node", judge_or_fail)
+    with pytest.raises(judging.NotJudged, match=broken):
+        JudgingLoop(store, "honour").turn(NOW)
+    assert list(due(store)) == [broken]
+    assert store.read(lambda tx: judgements.find(tx, node)) is not None
