@@ -12,12 +12,12 @@ RUNS = 5
 
 
 def start_seconds(lab: Lab) -> float:
-    """From the process's start to the first /healthz that answers, on a data folder that exists."""
+    """From the process's start to the first good answer of /readyz, on a data folder that exists."""
     began = time.perf_counter()
     process = lab.start()
     while True:
         try:
-            with urllib.request.urlopen(f"{lab.url}/healthz", timeout=1):
+            with urllib.request.urlopen(f"{lab.url}/readyz", timeout=1):
                 break
         except OSError:
             time.sleep(0.005)

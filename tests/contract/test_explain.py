@@ -7,7 +7,9 @@ import pytest
 from botocore.exceptions import ClientError
 
 from tests.contract.conftest import RunningServer
-from tests.contract.nodes_door import DebianHost, Fleet, Node, Package, Repo, usual_host
+from tests.contract.nodes_door import Node
+from tests.contract.nodes_fleet import Fleet
+from tests.contract.synthetic_facts import DebianHost, Package, Repo, usual_host
 
 
 @pytest.fixture

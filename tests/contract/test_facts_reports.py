@@ -1,12 +1,10 @@
-"""What a worker may send, and what becomes of it: honest reports, partial ones, and lies.
+"""What a worker may send, and what becomes of it: whole reports, partial ones, and whose they are.
 
 Source: decisions.md 1, 2, 11, 15.
 """
 
 import json
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import pytest
 
@@ -14,20 +12,10 @@ from patchwright.store import facts as facts_store
 from patchwright.store import first_seen as first_seen_store
 from patchwright.store import nodes as node_store
 from tests.contract.conftest import RunningServer
-from tests.contract.nodes_door import (
-    SECURITY,
-    UPDATES,
-    DebianHost,
-    Fleet,
-    Node,
-    Package,
-    Refusal,
-    Repo,
-    Worker,
-    canonical,
-    digest_of,
-    usual_host,
-)
+from tests.contract.nodes_door import Refusal
+from tests.contract.nodes_fleet import Fleet
+from tests.contract.synthetic_facts import UPDATES, DebianHost, Package, Repo, usual_host
+from tests.contract.worker_door import Worker, digest_of
 
 ALL = ["installed", "state", "times", "upgradable"]
 
@@ -35,23 +23,6 @@ ALL = ["installed", "state", "times", "upgradable"]
 @pytest.fixture
 def fleet(server: RunningServer, region: str) -> Fleet:
     return Fleet(server, region)
-
-
-def _titles(fleet: Fleet, node: Node) -> list[tuple[str, str]]:
-    found = fleet.ssm.describe_instance_patches(InstanceId=node.id)["Patches"]
-    return [(p["Title"], p["State"]) for p in found]
-
-
-def _scanned(fleet: Fleet) -> tuple[Node, Worker, DebianHost]:
-    """A node whose worker has reported once and goes on."""
-    node, host = fleet.node(), usual_host()
-    worker, _ = fleet.worker(node)
-    worker.report(host.parts())
-    return node, worker, host
-
-
-def _read(fleet: Fleet, work: Callable[[Any], Any]) -> Any:
-    return fleet.server.application.state.store.read(work)
 
 
 def test_the_first_report_sends_everything_and_a_repeat_sends_digests_alone(fleet: Fleet) -> None:
@@ -78,19 +49,19 @@ def test_hello_answers_the_order_of_the_command(fleet: Fleet) -> None:
 
 
 def test_only_what_changed_is_asked_for(fleet: Fleet) -> None:
-    node, worker, host = _scanned(fleet)
+    node, worker, host = fleet.scanned()
     host.reboot = True
     assert worker.report(host.parts()) == ["state"]
     host.packages["vim"].offers = (("2:9.0.1378-4", (UPDATES,)),)
     assert worker.report(host.parts()) == ["upgradable"]
     host.packages["bash"].version = "5.2.15-3"
     assert worker.report(host.parts()) == ["installed", "times", "upgradable"]
-    assert ("bash.amd64:5.2.15-3", "INSTALLED_OTHER") in _titles(fleet, node)
+    assert ("bash.amd64:5.2.15-3", "INSTALLED_OTHER") in fleet.titles(node)
 
 
 def test_times_that_change_alone_are_kept_too(fleet: Fleet) -> None:
     """A package that was installed again in the same version."""
-    node, worker, host = _scanned(fleet)
+    node, worker, host = fleet.scanned()
     host.packages["bash"].installed_at = 1_750_000_000
     worker.report(host.parts())
     only_bash = [{"Key": "KBId", "Values": ["bash.amd64"]}]
@@ -99,203 +70,25 @@ def test_times_that_change_alone_are_kept_too(fleet: Fleet) -> None:
 
 
 def test_every_report_has_its_interval_and_the_past_can_be_read_again(fleet: Fleet) -> None:
-    node, worker, host = _scanned(fleet)
-    first = _read(fleet, lambda tx: facts_store.current(tx, node.id))
+    node, worker, host = fleet.scanned()
+    first = fleet.read(lambda tx: facts_store.current(tx, node.id))
     worker.report(host.parts())
-    assert _read(fleet, lambda tx: facts_store.current(tx, node.id)) == first  # unchanged: no new interval
+    assert fleet.read(lambda tx: facts_store.current(tx, node.id)) == first  # unchanged: no new interval
     host.packages["bash"].version = "5.2.15-9"
     worker.report(host.parts())
-    second = _read(fleet, lambda tx: facts_store.current(tx, node.id))
+    second = fleet.read(lambda tx: facts_store.current(tx, node.id))
     assert second.id != first.id
     assert second.valid_from > first.valid_from
     just_before = second.valid_from - timedelta(microseconds=1)
-    assert _read(fleet, lambda tx: facts_store.as_of(tx, node.id, just_before)) == first
-    assert _read(fleet, lambda tx: facts_store.as_of(tx, node.id, second.valid_from)) == second
-    assert _read(fleet, lambda tx: facts_store.as_of(tx, node.id, first.valid_from - timedelta(days=1))) is None
-    old = _read(fleet, lambda tx: facts_store.installed(tx, first))
+    assert fleet.read(lambda tx: facts_store.as_of(tx, node.id, just_before)) == first
+    assert fleet.read(lambda tx: facts_store.as_of(tx, node.id, second.valid_from)) == second
+    assert fleet.read(lambda tx: facts_store.as_of(tx, node.id, first.valid_from - timedelta(days=1))) is None
+    old = fleet.read(lambda tx: facts_store.installed(tx, first))
     assert [p.package.version for p in old if p.package.name == "bash"] == ["5.2.15-2+b2"]
 
 
-def _with(part: str, change: Callable[[Any], Any]) -> Callable[[DebianHost], dict[str, str]]:
-    """Parts of the host with one of them changed by `change`, digests made anew."""
-
-    def spoil(host: DebianHost) -> dict[str, str]:
-        values = host.values()
-        changed = change(values[part])
-        values[part] = values[part] if changed is None else changed
-        return {name: canonical(value) for name, value in values.items()}
-
-    return spoil
-
-
-def _text(part: str, text: str) -> Callable[[DebianHost], dict[str, str]]:
-    return lambda host: {**host.parts(), part: text}
-
-
-def _row(**changes: str) -> Callable[[Any], None]:
-    """Replace fields of the last installed row."""
-    names = ("name", "arch", "version", "section", "priority", "source", "source_version", "repos")
-
-    def change(installed: Any) -> None:
-        fields = installed["packages"][-1].split("\t")
-        for name, value in changes.items():
-            fields[names.index(name)] = value
-        installed["packages"][-1] = "\t".join(fields)
-
-    return change
-
-
-def _offer(index: int, value: str) -> Callable[[Any], None]:
-    def change(upgradable: Any) -> None:
-        fields = upgradable["lines"][-1][2][0].split("\t")
-        fields[index] = value
-        upgradable["lines"][-1][2][0] = "\t".join(fields)
-
-    return change
-
-
-def _twice(rows: list[Any]) -> None:
-    rows.append(rows[-1])
-
-
-LIES: dict[str, Callable[[DebianHost], dict[str, str]]] = {
-    "packages unsorted": _with("installed", lambda v: v["packages"].reverse()),
-    "a package twice": _with("installed", lambda v: _twice(v["packages"])),
-    "lines unsorted": _with("upgradable", lambda v: v["lines"].reverse()),
-    "a line twice": _with("upgradable", lambda v: _twice(v["lines"])),
-    "a line of no installed package": _with(
-        "upgradable", lambda v: v["lines"].insert(0, ["aa\tamd64\t1", "2", [v["lines"][0][2][0]]])
-    ),
-    "a line without offers": _with("upgradable", lambda v: v["lines"].insert(0, ["bash\tamd64\t5.2.15-2+b2", "", []])),
-    "fewer times than packages": _with("times", lambda v: v.pop()),
-    "a negative time": _with("times", lambda v: v.__setitem__(0, -1)),
-    "a huge time": _with("times", lambda v: v.__setitem__(0, 2**31)),
-    "a time beyond all machines": _with("times", lambda v: v.__setitem__(0, 10**30)),
-    "a time that is text": _with("times", lambda v: v.__setitem__(0, "1")),
-    "a name with NUL": _with("installed", _row(name="zz\x00")),
-    "a name with an escape": _with("installed", _row(name="zz\x1b[2J")),
-    "a name with a newline": _with("installed", _row(name="zz\n")),
-    "a name that turns the text round": _with("installed", _row(name="zz\u202e")),
-    "no name": _with("installed", _row(name="", version="1")),
-    "no version": _with("installed", _row(version="")),
-    "a name too long": _with("installed", _row(name="z" * 256)),
-    "an architecture too long": _with("installed", _row(arch="a" * 33)),
-    "a repository that is not there": _with("installed", _row(repos="9")),
-    "a negative repository": _with("installed", _row(repos="-1")),
-    "a repository number in other digits": _with("installed", _row(repos="²")),
-    "a repository number of a thousand digits": _with("installed", _row(repos="9" * 5_000)),
-    "too few fields": _with("installed", lambda v: v["packages"].append("zz\tamd64\t1")),
-    "a row that is a number": _with("installed", lambda v: v["packages"].append(7)),
-    "a repository row too short": _with("installed", lambda v: v["repositories"].append(["x"])),
-    "a repository trusted by a word": _with("installed", lambda v: v["repositories"][0].__setitem__(6, "yes")),
-    "too many repositories": _with("installed", lambda v: v["repositories"].extend([v["repositories"][0]] * 1_001)),
-    "packages that are an object": _with("installed", lambda v: v.__setitem__("packages", {})),
-    "no packages member": _with("installed", lambda v: v.pop("packages") and None),
-    "a pin of two signs": _with("upgradable", _offer(6, "--5")),
-    "a pin too large": _with("upgradable", _offer(6, "9" * 40)),
-    "a pin in other digits": _with("upgradable", _offer(7, "١")),
-    "an offer without a version": _with("upgradable", _offer(0, "")),
-    "too many offers": _with("upgradable", lambda v: v["lines"][-1][2].extend([v["lines"][-1][2][0]] * 500)),
-    "an unknown manager": _with("state", lambda v: v.__setitem__("manager", "pacman")),
-    "a state without a manager": _with("state", lambda v: v.pop("manager") and None),
-    "a boot id too long": _with("state", lambda v: v.__setitem__("boot_id", "b" * 65)),
-    "holds that are text": _with("state", lambda v: v.__setitem__("holds", "vim")),
-    "a release date that is text": _with("state", lambda v: v["sources"][0].__setitem__("released_at", "now")),
-    "a release date beyond all machines": _with("state", lambda v: v["sources"][0].__setitem__("released_at", 10**30)),
-    "not JSON": _text("state", "{"),
-    "empty": _text("state", ""),
-    "a list": _text("installed", "[]"),
-    "null": _text("upgradable", "null"),
-    "nested beyond reason": _text("state", '{"manager":"apt","x":' + "[" * 30_000 + "]" * 30_000 + "}"),
-    "a number beyond all machines": _text("times", "[1e999]"),
-    "a lone surrogate": _text("state", '{"manager":"\\ud800apt"}'),
-}
-
-
-def _refusal(worker: Worker, parts: dict[str, str]) -> Refusal | None:
-    try:
-        worker.put(parts)
-    except Refusal as refused:
-        return refused
-    return None
-
-
-def test_another_manager_with_the_same_packages_is_no_report(fleet: Fleet) -> None:
-    node, worker, host = _scanned(fleet)
-    host.manager = "dnf"
-    assert worker.announce(host.parts())["NeedParts"] == ["state"]
-    with pytest.raises(Refusal, match="package manager is another one"):
-        worker.put(host.parts(), ["state"])
-    assert ("openssl.amd64:3.0.13-1~deb12u1", "MISSING") in _titles(fleet, node)
-
-
-def test_a_report_that_lies_is_refused_whole_and_the_last_good_facts_stay(fleet: Fleet) -> None:
-    node, worker, _ = _scanned(fleet)
-    before = _titles(fleet, node)
-    record = _read(fleet, lambda tx: facts_store.current(tx, node.id))
-    for what, lie in LIES.items():
-        host = usual_host()
-        host.packages["bash"].version = "6.0"  # a change that must not get through with the lie
-        host.packages["zz"] = Package("1", offers=(("2", (SECURITY,)),))
-        refusal = _refusal(worker, lie(host))
-        assert refusal is not None, f"accepted: {what}"
-        assert (refusal.status, refusal.code) == (400, "ValidationException"), what
-        assert refusal.message.isprintable(), what
-        assert _read(fleet, lambda tx: facts_store.current(tx, node.id)) == record, what
-    assert _titles(fleet, node) == before
-    worker.report(usual_host().parts())
-    assert worker.finish()["ExitCode"] == 0
-
-
-def test_a_lying_first_report_leaves_the_node_without_facts(fleet: Fleet) -> None:
-    node = fleet.node()
-    worker, _ = fleet.worker(node)
-    for what, lie in LIES.items():
-        host = usual_host()
-        host.packages["zz"] = Package("1", offers=(("2", (SECURITY,)),))
-        refusal = _refusal(worker, lie(host))
-        assert refusal is not None, f"accepted: {what}"
-        assert refusal.status == 400, what
-    assert _titles(fleet, node) == []
-    assert _read(fleet, lambda tx: facts_store.current(tx, node.id)) is None
-    assert fleet.ssm.describe_instance_patch_states(InstanceIds=[node.id])["InstancePatchStates"] == []
-
-
-def test_announcements_that_do_not_add_up_are_refused(fleet: Fleet) -> None:
-    _, worker, host = _scanned(fleet)
-    host.packages["bash"].version = "6.0"
-    parts = host.parts()
-    rows = [{"Name": n, "Digest": digest_of(t), "Body": t} for n, t in sorted(parts.items())]
-    stray = {"Name": "extra", "Digest": digest_of("x"), "Body": "x"}
-    for what, more in {
-        "another document digest": {"Digest": digest_of("x")},
-        "another part digest": {"Parts": [{**rows[0], "Digest": digest_of("x")}, *rows[1:]]},
-        "a part missing": {"Parts": rows[:3]},
-        "a part twice": {"Parts": [*rows, rows[0]]},
-        "a part of another name": {"Parts": [*rows, stray]},
-        "an unknown version": {"FactsVersion": 2},
-        "a digest that is none": {"Digest": "x"},
-        "no such run": {"RunId": "00000000-0000-4000-8000-000000000000"},
-        "a time that is none": {"CollectedAt": "yesterday"},
-        "a time beyond the calendar": {"CollectedAt": 1e20},
-    }.items():
-        for bodies in ((), None):
-            with pytest.raises(Refusal) as refused:
-                worker.put(parts, bodies, **more)
-            assert refused.value.status == 400, what
-    assert worker.announce(host.parts())["Accepted"] is False
-
-
-def test_a_body_too_large_is_refused_and_the_server_goes_on(fleet: Fleet) -> None:
-    _, worker, host = _scanned(fleet)
-    with pytest.raises(Refusal) as refused:
-        worker.put({**host.parts(), "state": '{"manager":"apt","x":"' + "x" * 8_400_000 + '"}'})
-    assert refused.value.code == "ValidationException"
-    assert worker.report(host.parts()) == []
-
-
 def test_a_clock_that_is_off_is_noticed_and_bounded(fleet: Fleet) -> None:
-    node, worker, host = _scanned(fleet)
+    node, worker, host = fleet.scanned()
     server_now = datetime.now(UTC).timestamp()
     for collected, least, most in (
         (server_now - 7_200, -7_260, -7_140),
@@ -303,7 +96,7 @@ def test_a_clock_that_is_off_is_noticed_and_bounded(fleet: Fleet) -> None:
         (-62_000_000_000, 1 - 2**31, 1 - 2**31),
     ):
         assert worker.announce(host.parts(), CollectedAt=collected)["Accepted"]
-        found = _read(fleet, lambda tx: node_store.find(tx, node.id))
+        found = fleet.read(lambda tx: node_store.find(tx, node.id))
         assert least <= found.clock_offset_seconds <= most
 
 
@@ -321,7 +114,7 @@ def test_free_text_of_a_host_is_shown_without_control_characters(fleet: Fleet) -
 
 
 def test_a_finished_run_answers_the_same_again(fleet: Fleet) -> None:
-    _, worker, host = _scanned(fleet)
+    _, worker, host = fleet.scanned()
     first = worker.finish(exit_code=0)
     host.packages["bash"].version = "6.0"
     assert worker.finish(exit_code=3, message="other") == first
@@ -408,7 +201,7 @@ def test_a_repository_is_dated_by_its_release_at_first_sight_and_by_reports_afte
 
     def seen() -> dict[tuple[str, str], tuple[float, str]]:
         names = ("alpha", "beta", "gamma")
-        found = _read(fleet, lambda tx: first_seen_store.catalogue(tx, "000000000001", names)).first_seen
+        found = fleet.read(lambda tx: first_seen_store.catalogue(tx, "000000000001", names)).first_seen
         mine = {k: s for k, s in found.items() if origin in k.repository}
         return {(k.name, k.version): (s.at.timestamp(), str(s.source)) for k, s in mine.items()}
 
@@ -432,7 +225,7 @@ def test_a_repository_is_dated_by_its_release_at_first_sight_and_by_reports_afte
 
 def test_an_unchanged_document_has_the_digest_of_the_protocol(fleet: Fleet) -> None:
     """Spelled out once, so that another implementation can be written from it."""
-    node, worker, host = _scanned(fleet)
+    node, worker, host = fleet.scanned()
     parts = host.parts()
     body = {
         "RunId": worker.run_id,

@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 from tests.contract.conftest import RunningServer
-from tests.contract.nodes_door import Fleet, Message, Node, Refusal, step_result
+from tests.contract.nodes_door import Message, Node, Refusal, step_result
+from tests.contract.nodes_fleet import Fleet
 
 STEP = "aws:runShellScript"
 

@@ -13,7 +13,9 @@ from patchwright.core.nodes import ONLINE_FOR
 from patchwright.core.values import NodeId
 from patchwright.store import nodes as node_store
 from tests.contract.conftest import RunningServer
-from tests.contract.nodes_door import Fleet, Node, Refusal, RsaAuth, post, public_text, usual_host
+from tests.contract.nodes_door import Node, Refusal, RsaAuth, post, public_text
+from tests.contract.nodes_fleet import Fleet
+from tests.contract.synthetic_facts import usual_host
 
 
 @pytest.fixture

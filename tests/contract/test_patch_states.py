@@ -15,7 +15,9 @@ from patchwright.core.values import NodeId
 from patchwright.store import judgements
 from patchwright.store.tables import overlay
 from tests.contract.conftest import RunningServer
-from tests.contract.nodes_door import MAIN, SECURITY, UPDATES, DebianHost, Fleet, Node, Package, Repo, usual_host
+from tests.contract.nodes_door import Node
+from tests.contract.nodes_fleet import Fleet
+from tests.contract.synthetic_facts import MAIN, SECURITY, UPDATES, DebianHost, Package, Repo, usual_host
 
 NOTHING = "mi-0123456789abcdef0"
 ANY = {

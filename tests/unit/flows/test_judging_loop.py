@@ -5,7 +5,8 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from tests.contract.nodes_door import digest_of, usual_host
+from tests.contract.synthetic_facts import usual_host
+from tests.contract.worker_door import digest_of
 from tests.unit.counting import CountingIds
 from tests.unit.fleet import HERE, NOW, Fleet, due
 

@@ -1,0 +1,75 @@
+"""A conforming patch worker for contract tests: a bearer token, plain HTTP, and the digests of what it reports.
+
+Source: the worker's protocol as `docs` describe it.
+"""
+
+import hashlib
+import json
+from typing import Any
+
+from tests.contract.nodes_door import post
+
+
+class Worker:
+    """The patch worker's end: a bearer token and three operations."""
+
+    def __init__(self, url: str, token: str) -> None:
+        self.url = url
+        self.token = token
+        self.run_id = ""
+
+    def call(self, operation: str, body: dict[str, Any]) -> dict[str, Any]:
+        headers = {
+            "X-Amz-Target": f"Patchwright.{operation}",
+            "Content-Type": "application/x-amz-json-1.1",
+            "Authorization": f"Bearer {self.token}",
+        }
+        return post(self.url, headers, json.dumps(body, ensure_ascii=False).encode("utf-8", "surrogatepass"))
+
+    def start(self, **more: Any) -> dict[str, Any]:
+        answer = self.call("StartPatchRun", {"AgentVersion": "0.1.0", "FactsVersions": [1], "BootId": "boot-1", **more})
+        self.run_id = answer["RunId"]
+        return answer
+
+    def announce(self, parts: dict[str, str], **more: Any) -> dict[str, Any]:
+        """The first call: digests alone."""
+        return self.put(parts, (), **more)
+
+    def put(self, parts: dict[str, str], bodies: Any = None, **more: Any) -> dict[str, Any]:
+        """PutFacts with the bodies named (None: all of them). `more` overrides members of the request."""
+        named = parts if bodies is None else bodies
+        rows = [
+            {"Name": n, "Digest": digest_of(text), **({"Body": text} if n in named else {})}
+            for n, text in sorted(parts.items())
+        ]
+        body = {
+            "RunId": self.run_id,
+            "FactsVersion": 1,
+            "Digest": document_digest(parts),
+            "CollectedAt": 1767225600.1,
+            "Parts": rows,
+            **more,
+        }
+        return self.call("PutFacts", body)
+
+    def report(self, parts: dict[str, str]) -> list[str]:
+        """Both calls as the protocol has them; the parts that the server asked for."""
+        first = self.announce(parts)
+        if first["Accepted"]:
+            return []
+        needed = list(first["NeedParts"])
+        assert self.put(parts, needed) == {"Accepted": True, "NeedParts": []}
+        return needed
+
+    def finish(self, exit_code: int = 0, message: str = "") -> dict[str, Any]:
+        body = {"RunId": self.run_id, "ExitCode": exit_code, "Message": message, "AgentVersion": "0.1.0"}
+        return self.call("FinishPatchRun", body)
+
+
+def digest_of(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def document_digest(parts: dict[str, str]) -> str:
+    lines = "".join(f"{name}:{digest_of(text)}\n" for name, text in sorted(parts.items()))
+    return hashlib.sha256(lines.encode()).hexdigest()
