@@ -130,13 +130,13 @@ def test_duplicate_and_unknown_ids_store_nothing(fleet: Fleet) -> None:
 
 BAD_SENDS: list[tuple[dict[str, Any], str, str]] = [
     ({"DocumentName": "AWS-Nonsense"}, "InvalidDocument", "does not exist"),
-    ({"DocumentVersion": "7"}, "InvalidDocument", "no version 7"),
+    ({"DocumentVersion": "7"}, "InvalidDocumentVersion", "no version 7"),
     ({"Parameters": {}}, "InvalidParameters", "commands"),
     ({"Parameters": {"commands": []}}, "InvalidParameters", "at least 1"),
     ({"Parameters": {"commands": ["x"], "color": ["red"]}}, "InvalidParameters", "no parameter named color"),
     ({"Parameters": {"commands": ["x"], "executionTimeout": ["1", "2"]}}, "InvalidParameters", "exactly one"),
     ({"Parameters": {"commands": ["x"], "executionTimeout": ["172801"]}}, "InvalidParameters", "executionTimeout"),
-    ({"Parameters": {"commands": ["é" * 33_000]}}, "InvalidParameters", "65536"),
+    ({"Parameters": {"commands": ["é" * 33_000]}}, "MaxDocumentSizeExceeded", "65536"),
     ({"TimeoutSeconds": 29}, "ValidationException", "'timeoutSeconds'"),
     ({"TimeoutSeconds": 2_592_001}, "ValidationException", "'timeoutSeconds'"),
     ({"MaxConcurrency": "0"}, "ValidationException", "'maxConcurrency'"),

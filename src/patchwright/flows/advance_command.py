@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from patchwright.core.commands import ERRORS, Command, Details, Invocation, roll_up
+from patchwright.core.commands import ERRORS, Command, Details, Invocation, RollUp, roll_up
 from patchwright.core.nodes import is_online
 from patchwright.core.rates import (
     DEFAULT_MAX_CONCURRENCY,
@@ -42,7 +42,8 @@ def advance_command(tx: Tx, command_id: str, now: datetime) -> datetime | None:
                 tx, command_id, invocation.node_id, details=late, ended_at=now, trace=_LATE_TRACE[late]
             )
     _start(tx, command, now)
-    settle(tx, command_id)
+    # Not `settle`: that wakes the loop, whose turn this is, and it would never come to rest while anything waits.
+    _roll_up(tx, command)
     return _next_look(command, commands.invocations(tx, command_id), now)
 
 
@@ -131,12 +132,27 @@ def _online(tx: Tx, command: Command, node_ids: Collection[NodeId], now: datetim
 
 
 def settle(tx: Tx, command_id: str) -> None:
-    """Roll the invocations up into the command's status and counters."""
+    """Roll the invocations up after one of them moved, and wake the loop when that may let others start."""
     command = commands.get(tx, command_id)
-    rolled = roll_up(commands.count_by_details(tx, command_id), threshold=threshold_of(command))
-    commands.save_roll_up(tx, command_id, rolled)
+    rolled = _roll_up(tx, command)
     if rolled.open and commands.has_waiting(tx, command_id, or_delayed=rolled.errors > threshold_of(command)):
         tx.wake("commands")
+
+
+def _roll_up(tx: Tx, command: Command) -> RollUp:
+    """The command's status and counters as its invocations are now; written only where they changed."""
+    rolled = roll_up(commands.count_by_details(tx, command.id), threshold=threshold_of(command))
+    before = RollUp(
+        status=command.status,
+        details=command.status_details,
+        completed=command.completed_count,
+        errors=command.error_count,
+        delivery_timed_out=command.delivery_timed_out_count,
+        open=command.open,
+    )
+    if rolled != before:
+        commands.save_roll_up(tx, command.id, rolled)
+    return rolled
 
 
 def _next_look(command: Command, invocations: list[Invocation], now: datetime) -> datetime | None:

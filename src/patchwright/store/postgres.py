@@ -1,10 +1,11 @@
 """PostgreSQL: SERIALIZABLE with a bounded retry of the work; NOTIFY carries wake-ups between processes."""
 
+import contextlib
 import logging
 import random
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeVar
 
@@ -18,7 +19,10 @@ from patchwright.store.engine import StoreUnavailable, Tx, Wakes, Work
 T = TypeVar("T")
 log = logging.getLogger(__name__)
 
-ATTEMPTS = 12
+ATTEMPTS = 30
+ALONE_AFTER = 2
+"""Conflicts after which a transaction waits for its turn instead of trying its luck."""
+_TURN_LOCK = 0x7477
 WORKERS = 8
 CHANNEL = "patchwright"
 
@@ -57,16 +61,35 @@ class PostgresEngine:
         return result
 
     def write(self, work: Work[T]) -> T:
+        last = ""
         for attempt in range(ATTEMPTS):
             try:
-                return self._attempt(work)
+                if attempt < ALONE_AFTER:
+                    return self._attempt(work)
+                with self._in_turn():
+                    return self._attempt(work)
             except DBAPIError as failure:
                 if not _is_conflict(failure):
                     if isinstance(failure, OperationalError):
                         raise StoreUnavailable(f"the database could not commit: {failure.orig}") from failure
                     raise
-                time.sleep(self._random.uniform(0, 0.002 * 2 ** min(attempt, 6)))
-        raise StoreUnavailable(f"the database refused the transaction {ATTEMPTS} times for conflicts; try again")
+                last = str(failure.orig)
+                if attempt < ALONE_AFTER:
+                    time.sleep(self._random.uniform(0, 0.002 * 2**attempt))
+        raise StoreUnavailable(f"the database refused the transaction {ATTEMPTS} times for conflicts, last: {last}")
+
+    @contextlib.contextmanager
+    def _in_turn(self) -> Iterator[None]:
+        """Transactions that conflicted more than once run one at a time, over all processes: else they may for ever.
+
+        The lock is taken outside the transaction, whose snapshot would otherwise be older than the wait.
+        """
+        with self._engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            connection.execute(text("SELECT pg_advisory_lock(:k)"), {"k": _TURN_LOCK})
+            try:
+                yield
+            finally:
+                connection.execute(text("SELECT pg_advisory_unlock(:k)"), {"k": _TURN_LOCK})
 
     def _attempt(self, work: Work[T]) -> T:
         with self._serial.connect() as connection:

@@ -7,10 +7,11 @@ from tests.unit.command_lab import STEP, CommandLab
 from tests.unit.fleet import HERE
 
 from patchwright.core.commands import Details
+from patchwright.flows.advance_command import advance_command
 from patchwright.flows.register_node import deregister_node
 from patchwright.loops.commands import CommandsLoop
 from patchwright.store import commands
-from patchwright.store.engine import Engine
+from patchwright.store.engine import Engine, Tx
 
 D = Details
 
@@ -222,3 +223,16 @@ def test_more_open_commands_than_a_page_are_all_brought_forward(lab: CommandLab)
     lab.tick(hours=2)
     CommandsLoop(lab.store).turn(lab.now)
     assert [lab.command(c).open for c in sent] == [False] * 40
+
+
+def test_the_loop_rests_while_an_invocation_waits_for_its_slot(lab: CommandLab) -> None:
+    """A turn that woke its own loop would never end, and every other writer would conflict with it."""
+    command = lab.send(lab.add(2), MaxConcurrency="1")
+    wakes = []
+
+    def turn(tx: Tx) -> None:
+        advance_command(tx, command, lab.now)
+        wakes.append(list(tx.wakes))
+
+    lab.store.write(turn)
+    assert wakes[-1] == []
