@@ -37,7 +37,7 @@ test-all: setup-dev dist
 	@$(PYTEST) $(ARGS)
 
 bench: setup-dev dist
-	@$(BIN)/python -m bench.run $(ARGS)
+	@$(BIN)/python -m bench $(ARGS)
 
 dist: setup
 	@$(BIN)/python tools/build_agent.py
