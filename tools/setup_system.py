@@ -10,6 +10,7 @@ import sys
 
 PACKAGES = {
     "postgresql": "the store's second engine",
+    "curl": "how the tutorial's second machine fetches the agent",
     "mmdebstrap": "real roots to patch",
     "iproute2": "their networks",
     "apt-utils": "repositories for them",

@@ -42,6 +42,8 @@ def main(argv: list[str] | None = None) -> int:
     name = f"patchwright {args.command}"
     try:
         code: int = args.run(args)
+        # Here, where a reader who has left can be dealt with, and not at the interpreter's end.
+        sys.stdout.flush()
     except Failed as failure:
         complain(name, str(failure))
         return failure.code
