@@ -281,6 +281,7 @@ class FakeServer:
     def _get_messages(self, node_id: str, body: dict[str, Any]) -> dict[str, Any]:
         deadline = time.monotonic() + HOLD_SECONDS
         uuid.UUID(body["MessagesRequestId"])
+        ready: list[dict[str, Any]] = []  # a server that closes answers at once, with nothing
         with self.changed:
             while not self._closing:
                 now = time.monotonic()
