@@ -31,11 +31,20 @@ class Moment(Enum):
 
 
 class Cut:
-    """One cut to come: at the `nth` request of that target from now on (or the nth answer that has `answer` in it)."""
+    """One cut to come: at the `nth` request of that target from now on (or the nth answer that has `answer` in it).
 
-    def __init__(self, target: str, moment: Moment, action: Callable[[], None], nth: int, answer: bytes) -> None:
+    With `caller`, only requests count that name this node: several hosts call the same operations by their own clocks.
+    """
+
+    def __init__(
+        self, target: str, moment: Moment, action: Callable[[], None], nth: int, answer: bytes, caller: str
+    ) -> None:
         self.target, self.moment, self.action, self.left, self.answer = target, moment, action, nth, answer
+        self._caller = caller.encode()
         self._happened = threading.Event()
+
+    def concerns(self, target: str, moment: Moment, request: bytes, answer: bytes) -> bool:
+        return (self.target, self.moment) == (target, moment) and self._caller in request and self.answer in answer
 
     def happen(self) -> None:
         self.action()
@@ -65,17 +74,25 @@ class CuttingProxy:
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
         self._thread.start()
 
-    def cut(self, target: str, moment: Moment, action: Callable[[], None], nth: int = 1, answer: bytes = b"") -> Cut:
-        cut = Cut(target, moment, action, nth, answer)
+    def cut(
+        self,
+        target: str,
+        moment: Moment,
+        action: Callable[[], None],
+        nth: int = 1,
+        answer: bytes = b"",
+        caller: str = "",
+    ) -> Cut:
+        cut = Cut(target, moment, action, nth, answer, caller)
         with self._lock:
             self._cuts.append(cut)
         return cut
 
-    def due(self, target: str, moment: Moment, answer: bytes = b"") -> Cut | None:
+    def due(self, target: str, moment: Moment, request: bytes, answer: bytes = b"") -> Cut | None:
         """The cut for which this moment of a request is the one."""
         with self._lock:
             for cut in self._cuts:
-                if (cut.target, cut.moment) == (target, moment) and cut.answer in answer:
+                if cut.concerns(target, moment, request, answer):
                     cut.left -= 1
                     if cut.left == 0:
                         self._cuts.remove(cut)
@@ -100,10 +117,11 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers.get("content-length", "0")))
         target = self.headers.get("x-amz-target", "")
         self.owner.count(target)
-        cut = self.owner.due(target, Moment.BEFORE_SERVER)
+        request = self.headers.get("authorization", "").encode() + body  # a node is named in one of them
+        cut = self.owner.due(target, Moment.BEFORE_SERVER, request)
         answer = self._forward(body) if cut is None else None
         if answer is not None:
-            cut = self.owner.due(target, Moment.BEFORE_ANSWER, answer[1])
+            cut = self.owner.due(target, Moment.BEFORE_ANSWER, request, answer[1])
         if cut is not None:
             cut.happen()
         if cut is not None or answer is None:

@@ -95,13 +95,16 @@ def test_a_server_killed_during_an_enrolment_ends_with_one_working_identity(
     activation = shared.activation()
     known = shared.node_ids()
     agent = Agent(shared.roots[0], zipapp, tmp_path, f"/var/lib/{uuid.uuid4().hex}")
-    cut = shared.proxy.cut(target, moment, shared.server.kill)
-    enrolment = threading.Thread(target=lambda: agent.register(shared.proxy.url, activation))
-    enrolment.start()
     if target == REGISTER:
+        cut = shared.proxy.cut(target, moment, shared.server.kill)
+        enrolment = threading.Thread(target=lambda: agent.register(shared.proxy.url, activation))
+        enrolment.start()
         cut.wait()
         shared.server.start()
-    enrolment.join(timeout=30)
+        enrolment.join(timeout=30)
+    else:
+        agent.register(shared.proxy.url, activation)
+        cut = shared.proxy.cut(target, moment, shared.server.kill, caller=agent.node_id)
     agent.start()
     try:
         if target != REGISTER:
