@@ -1,15 +1,18 @@
 """A fleet for tests: nodes with tags, systems and verdicts, written the way the product would have."""
 
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import select
 
 from patchwright.core.activations import Activation, hash_of
+from patchwright.core.judgement import Counts, Levels
 from patchwright.core.nodes import ManagedNode
 from patchwright.core.tags import TaggedType
 from patchwright.core.values import BaselineId, NodeId, OperatingSystem, Scope, Tag
 from patchwright.store import activations, nodes, tags
 from patchwright.store.engine import Engine, Tx
+from patchwright.store.judgements import pack_levels
 from patchwright.store.tables import due_judgement, verdict
 
 HERE = Scope(account="000000000001", region="local-1")
@@ -91,7 +94,8 @@ def _insert_verdict(tx: Tx, scope: Scope, node_id: NodeId, baseline: BaselineId)
             patch_group="",
             status="COMPLIANT",
             overall_level="UNSPECIFIED",
-            counts={},
+            levels=pack_levels(Levels()),
+            **asdict(Counts()),
             judged_at=NOW,
         )
     )

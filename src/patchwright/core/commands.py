@@ -180,6 +180,8 @@ class Command:
     error_count: int = 0
     delivery_timed_out_count: int = 0
     open: bool = True
+    cancelled_at: datetime | None = None
+    """When the whole command was cancelled by an operator."""
 
     @property
     def parameters(self) -> dict[str, list[str]]:
@@ -209,6 +211,8 @@ class Invocation:
     acknowledged_at: datetime | None = None
     started_at: datetime | None = None
     ended_at: datetime | None = None
+    cancel_requested_at: datetime | None = None
+    cancel_acknowledged_at: datetime | None = None
 
     @property
     def undelivered(self) -> bool:

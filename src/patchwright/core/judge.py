@@ -15,6 +15,7 @@ from patchwright.core.judgement import (
     Counts,
     History,
     Judgement,
+    Levels,
     PatchLine,
     Reason,
     ReasonCode,
@@ -24,7 +25,7 @@ from patchwright.core.patches import PackageVersion
 from patchwright.core.refusals import approved_reason, refusal_of
 from patchwright.core.slots import SlotFacts, native_slot, slots_of
 from patchwright.core.unjudged import judgeable
-from patchwright.core.values import ComplianceLevel, ComplianceStatus, Family, PatchState, Slot
+from patchwright.core.values import LEVELS, ComplianceLevel, ComplianceStatus, Family, PatchState, Slot
 
 _NO_UPDATE = Reason(code=ReasonCode.NO_UPDATE_ON_OFFER)
 _STATUS = {
@@ -112,6 +113,7 @@ def judge(
         baseline_id=baseline.id,
         lines=tuple(lines),
         counts=count(lines, not_applicable, waiting, approver.family),
+        levels=levels_of(lines),
         status=status_of(lines),
         overall_level=overall_level(lines),
         next_change_at=_earliest((*(one.next_change_at for one in judged), *(one.next_change_at for one in absent))),
@@ -279,6 +281,15 @@ def status_of(lines: Iterable[PatchLine]) -> ComplianceStatus:
     """NON_COMPLIANT if at least one line is. Source: patch-baselines.md 6.1."""
     guilty = any(line.status is ComplianceStatus.NON_COMPLIANT for line in lines)
     return ComplianceStatus.NON_COMPLIANT if guilty else ComplianceStatus.COMPLIANT
+
+
+def levels_of(lines: Iterable[PatchLine]) -> Levels:
+    """Count the lines by status and level. Source: patch-baselines.md 7.3."""
+    found = Counter((line.status, line.level) for line in lines)
+    return Levels(
+        compliant=tuple(found[ComplianceStatus.COMPLIANT, level] for level in LEVELS),
+        non_compliant=tuple(found[ComplianceStatus.NON_COMPLIANT, level] for level in LEVELS),
+    )
 
 
 def overall_level(lines: Iterable[PatchLine]) -> ComplianceLevel:

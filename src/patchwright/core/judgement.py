@@ -116,6 +116,17 @@ class Counts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Levels:
+    """How many lines have which compliance level, by their status; a line without a status counts nowhere.
+
+    Each tuple has a number per ComplianceLevel, the highest level first. Source: patch-baselines.md 7.3.
+    """
+
+    compliant: tuple[int, ...] = (0,) * len(ComplianceLevel)
+    non_compliant: tuple[int, ...] = (0,) * len(ComplianceLevel)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Judgement:
     """A node under a baseline at one instant. Lines are sorted by title.
 
@@ -126,6 +137,7 @@ class Judgement:
     baseline_id: BaselineId
     lines: tuple[PatchLine, ...]
     counts: Counts
+    levels: Levels
     status: ComplianceStatus
     overall_level: ComplianceLevel
     next_change_at: datetime | None

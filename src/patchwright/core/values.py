@@ -87,6 +87,9 @@ class ComplianceLevel(StrEnum):
         return _LEVEL_RANK[self]
 
 
+LEVELS = tuple(ComplianceLevel)
+"""Every level, the highest first."""
+
 _LEVEL_RANK = {level: 5 - i for i, level in enumerate(ComplianceLevel)}
 
 

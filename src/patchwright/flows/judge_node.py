@@ -15,6 +15,7 @@ from patchwright.core.judgement import (
     FirstSeenKey,
     History,
     Judgement,
+    Levels,
     Unjudged,
     UnjudgedCode,
 )
@@ -62,6 +63,10 @@ class JudgedNode:
     @property
     def status(self) -> ComplianceStatus:
         return self.outcome.status if isinstance(self.outcome, Judgement) else ComplianceStatus.UNJUDGED
+
+    @property
+    def levels(self) -> Levels:
+        return self.outcome.levels if isinstance(self.outcome, Judgement) else Levels()
 
     @property
     def counts(self) -> Counts:
@@ -199,6 +204,7 @@ def verdict_of(judged: JudgedNode) -> Verdict:
         unjudged_reason=None if isinstance(outcome, Judgement) else outcome.reason,
         overall_level=outcome.overall_level if isinstance(outcome, Judgement) else ComplianceLevel.UNSPECIFIED,
         counts=judged.counts,
+        levels=judged.levels,
         facts_id=judged.record.id if judged.record else None,
         judged_at=judged.judged_at,
         next_change_at=outcome.next_change_at if isinstance(outcome, Judgement) else None,

@@ -1,17 +1,30 @@
 """Verdicts (a node's current judgement, as counts), history overlays, and which nodes are due for judging."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from datetime import datetime
+from struct import Struct
 from typing import Any
 
 from sqlalchemy import select
 
-from patchwright.core.judgement import Counts, History
-from patchwright.core.values import BaselineId, ComplianceLevel, ComplianceStatus, NodeId, PatchState, Scope, Slot
+from patchwright.core.judgement import Counts, History, Levels
+from patchwright.core.values import (
+    LEVELS,
+    BaselineId,
+    ComplianceLevel,
+    ComplianceStatus,
+    NodeId,
+    PatchState,
+    Scope,
+    Slot,
+)
 from patchwright.store.engine import Tx
 from patchwright.store.tables import due_judgement, overlay, verdict
 from patchwright.store.upsert import upsert
+
+_COUNT_NAMES = tuple(field.name for field in fields(Counts))
+_LEVELS = Struct(f"<{2 * len(LEVELS)}i")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +41,7 @@ class Verdict:
     unjudged_reason: str | None
     overall_level: ComplianceLevel
     counts: Counts
+    levels: Levels
     facts_id: int | None
     judged_at: datetime
     next_change_at: datetime | None
@@ -35,9 +49,14 @@ class Verdict:
 
 def save(tx: Tx, new: Verdict) -> None:
     """Replace the node's verdict."""
-    row = asdict(new) | {"counts": asdict(new.counts)}
-    scope = row.pop("scope")
-    upsert(tx, verdict, [row | scope], key=["node_id"])
+    row = asdict(new) | {"levels": pack_levels(new.levels)}
+    scope, counts = row.pop("scope"), row.pop("counts")
+    upsert(tx, verdict, [row | scope | counts], key=["node_id"])
+
+
+def pack_levels(levels: Levels) -> bytes:
+    """Little-endian 32-bit numbers: compliant by level, then non-compliant by level, the highest level first."""
+    return _LEVELS.pack(*levels.compliant, *levels.non_compliant)
 
 
 def find(tx: Tx, node_id: str) -> Verdict | None:
@@ -133,9 +152,11 @@ def changed_by_time(tx: Tx, now: datetime, *, limit: int) -> list[NodeId]:
 def _verdict(row: Any) -> Verdict:
     values = dict(row)
     scope = Scope(account=values.pop("account"), region=values.pop("region"))
+    levels = _LEVELS.unpack(values.pop("levels"))
     return Verdict(
         scope=scope,
-        counts=Counts(**values.pop("counts")),
+        counts=Counts(**{name: values.pop(name) for name in _COUNT_NAMES}),
+        levels=Levels(compliant=levels[: len(LEVELS)], non_compliant=levels[len(LEVELS) :]),
         status=ComplianceStatus(values.pop("status")),
         overall_level=ComplianceLevel(values.pop("overall_level")),
         **values,

@@ -31,6 +31,18 @@ class PatchRun:
     message: str = ""
     report: str = ""
     result: dict[str, Any] | None = field(default=None)
+    boot_id: str = ""
+    """The boot in which the run asked for a reboot; the boot in which it began until then."""
+    plan_only: bool = False
+    """Settle a plan and show it: nothing is applied."""
+    draft: dict[str, Any] | None = None
+    """A plan that is being settled."""
+    plan: dict[str, Any] | None = None
+    plan_digest: str | None = None
+    planned_at: datetime | None = None
+    plans: int = 0
+    """How many plans were settled: a repository that moves on is followed once."""
+    reboots_asked: int = 0
 
 
 def insert(tx: Tx, run: PatchRun) -> None:

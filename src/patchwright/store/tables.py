@@ -4,6 +4,7 @@ Every row of an operator's belongs to an (account, region). Instants are integer
 content-addressed: judging.md 4 gives the reasons for `pkgver`, `line`, `instset` and `upset`.
 """
 
+from dataclasses import fields
 from typing import Any
 
 from sqlalchemy import (
@@ -22,6 +23,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
+from patchwright.core.judgement import Counts
 from patchwright.core.values import OperatingSystem
 from patchwright.store.columns import Instant, Json
 
@@ -43,6 +45,11 @@ def _scope() -> list[Column[Any]]:
 def _one_of(name: str, values: list[str]) -> CheckConstraint:
     listed = ", ".join(f"'{v}'" for v in values)
     return CheckConstraint(f"{name} IN ({listed})", name=name)
+
+
+def _counts() -> list[Column[Any]]:
+    """One column per count, under the name of core's Counts: groups of nodes are filtered and added up by them."""
+    return [Column(field.name, Integer, nullable=False) for field in fields(Counts)]
 
 
 _SYSTEMS = [str(s) for s in OperatingSystem]
@@ -324,7 +331,8 @@ verdict = Table(
     Column("status", String(16), nullable=False),
     Column("unjudged_reason", Text, nullable=True),
     Column("overall_level", String(16), nullable=False),
-    Column("counts", Json, nullable=False),
+    *_counts(),
+    Column("levels", LargeBinary(48), nullable=False),
     Column("facts_id", BigInteger, nullable=True),
     Column("judged_at", Instant, nullable=False),
     Column("next_change_at", Instant, nullable=True, index=True),
@@ -361,6 +369,14 @@ patch_run = Table(
     Column("message", Text, nullable=False),
     Column("report", Text, nullable=False),
     Column("result", Json, nullable=True),
+    Column("boot_id", String(64), nullable=False),
+    Column("plan_only", Boolean, nullable=False),
+    Column("draft", Json, nullable=True),
+    Column("plan", Json, nullable=True),
+    Column("plan_digest", String(64), nullable=True),
+    Column("planned_at", Instant, nullable=True),
+    Column("plans", Integer, nullable=False),
+    Column("reboots_asked", Integer, nullable=False),
     UniqueConstraint("node_id", "command_id", "step"),
     Index("ix_patch_run_latest", "node_id", "ended_at"),
     _one_of("operation", ["Scan", "Install"]),
@@ -385,6 +401,7 @@ command = Table(
     Column("error_count", Integer, nullable=False),
     Column("delivery_timed_out_count", Integer, nullable=False),
     Column("open", Boolean, nullable=False),
+    Column("cancelled_at", Instant, nullable=True),
     _one_of("status", ["Pending", "InProgress", "Success", "Cancelled", "Failed", "TimedOut", "Cancelling"]),
     Index("ix_command_scope", "account", "region", "requested_at"),
     Index("ix_command_open", "open", "expires_at"),
@@ -407,6 +424,8 @@ invocation = Table(
     Column("started_at", Instant, nullable=True),
     Column("ended_at", Instant, nullable=True),
     Column("requested_at", Instant, nullable=False),
+    Column("cancel_requested_at", Instant, nullable=True),
+    Column("cancel_acknowledged_at", Instant, nullable=True),
     UniqueConstraint("command_id", "node_id"),
     Index("ix_invocation_node", "node_id", "requested_at"),
     _one_of(

@@ -1,0 +1,60 @@
+"""plans of patch runs, cancels of commands, and a verdict's counts as columns that can be filtered and added up"""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0002"
+down_revision = "0001"
+branch_labels = None
+depends_on = None
+
+_COUNTS = (
+    "installed",
+    "installed_other",
+    "installed_pending_reboot",
+    "installed_rejected",
+    "missing",
+    "failed",
+    "not_applicable",
+    "unreported_not_applicable",
+    "available_security_update",
+    "critical_non_compliant",
+    "security_non_compliant",
+    "other_non_compliant",
+    "pending_approval",
+)
+
+
+def upgrade() -> None:
+    # Verdicts are made again from the facts: every node that had one is due.
+    op.execute(
+        "INSERT INTO due_judgement (node_id, cause, caused_at, ticket) "
+        "SELECT node_id, 'baseline', judged_at, 'migration-0002' FROM verdict "
+        "WHERE node_id NOT IN (SELECT node_id FROM due_judgement)"
+    )
+    op.execute("DELETE FROM verdict")
+    with op.batch_alter_table("verdict", schema=None) as batch_op:
+        batch_op.drop_column("counts")
+        for name in _COUNTS:
+            batch_op.add_column(sa.Column(name, sa.Integer(), nullable=False))
+        batch_op.add_column(sa.Column("levels", sa.LargeBinary(length=48), nullable=False))
+
+    with op.batch_alter_table("patch_run", schema=None) as batch_op:
+        batch_op.add_column(sa.Column("boot_id", sa.String(length=64), nullable=False, server_default=""))
+        batch_op.add_column(sa.Column("plan_only", sa.Boolean(), nullable=False, server_default=sa.false()))
+        batch_op.add_column(sa.Column("draft", sa.Text(), nullable=True))
+        batch_op.add_column(sa.Column("plan", sa.Text(), nullable=True))
+        batch_op.add_column(sa.Column("plan_digest", sa.String(length=64), nullable=True))
+        batch_op.add_column(sa.Column("planned_at", sa.BigInteger(), nullable=True))
+        batch_op.add_column(sa.Column("plans", sa.Integer(), nullable=False, server_default="0"))
+        batch_op.add_column(sa.Column("reboots_asked", sa.Integer(), nullable=False, server_default="0"))
+    with op.batch_alter_table("patch_run", schema=None) as batch_op:
+        for name in ("boot_id", "plan_only", "plans", "reboots_asked"):
+            batch_op.alter_column(name, server_default=None)
+
+    with op.batch_alter_table("command", schema=None) as batch_op:
+        batch_op.add_column(sa.Column("cancelled_at", sa.BigInteger(), nullable=True))
+
+    with op.batch_alter_table("invocation", schema=None) as batch_op:
+        batch_op.add_column(sa.Column("cancel_requested_at", sa.BigInteger(), nullable=True))
+        batch_op.add_column(sa.Column("cancel_acknowledged_at", sa.BigInteger(), nullable=True))
