@@ -185,7 +185,7 @@ class Root:
     @property
     def path(self) -> Path:
         """The host's root folder as seen from outside; valid while it runs."""
-        return Path(f"/proc/{self._pid}/root")
+        return Path(f"/proc/{self.pid}/root")
 
     @property
     def pid(self) -> int:
@@ -254,7 +254,7 @@ class Root:
         enter = [
             "nsenter",
             "--target",
-            str(self._pid),
+            str(self.pid),
             "--mount",
             "--pid",
             "--uts",
@@ -317,7 +317,7 @@ class Root:
         if self._launcher is None:
             return
         with contextlib.suppress(ProcessLookupError):
-            os.kill(self._pid, signal.SIGKILL)
+            os.kill(self.pid, signal.SIGKILL)
         self._launcher.wait(timeout=20)
         for stream in (self._launcher.stdout, self._launcher.stderr):
             if stream is not None:
