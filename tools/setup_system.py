@@ -15,7 +15,8 @@ PACKAGES = {
     "iproute2": "their networks",
     "apt-utils": "repositories for them",
     "gnupg": "and their signatures",
-    "rpm": "version order, compared with the tool's own",
+    "createrepo-c": "the same for dnf",
+    "rpm": "its packages, and version order compared with the tool's own",
     "python3-apt": "the same, through apt's binding",
     "python3-rpm": "the same, through rpm's",
 }
