@@ -67,7 +67,7 @@ class BootedRoot(Root):
     def _configure(self) -> None:
         """The host's own network, which it has to set up again at each boot."""
         upper = self._folder / "upper"
-        network = upper / "etc/systemd/network/host0.network"
+        network = upper / "etc/systemd/network/10-lab.network"
         network.parent.mkdir(parents=True, exist_ok=True)
         network.write_text(
             f"[Match]\nName=host0\n[Network]\nAddress={self.address}/24\nLinkLocalAddressing=no\nLLDP=no\n"

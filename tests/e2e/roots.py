@@ -44,6 +44,7 @@ _VARIANT = (
 )
 # Not python3-minimal alone: it lacks the json module.
 RECIPE = (*_VARIANT, "--include=python3", SUITE)
+BOOTED_RECIPE = (*_VARIANT, "--include=python3,systemd,systemd-sysv,dbus", SUITE)
 RPM_RECIPE = (*_VARIANT, "--include=python3,rpm,dnf,python3-dnf,dnf-plugins-core", SUITE)
 MAX_NETWORKS = 100
 _FOLDER_PREFIX = "pwlab-"
@@ -106,6 +107,13 @@ def rpm_base(cache_dir: Path = CACHE_DIR) -> Path:
     It is no distribution yet: rpm_repository.py poses a host as one.
     """
     return _base("rpm", RPM_RECIPE, cache_dir)
+
+
+def booted_base(cache_dir: Path = CACHE_DIR) -> Path:
+    """The base of hosts that booted.py boots: with systemd. Raises CannotRun where this machine cannot boot them."""
+    if shutil.which("systemd-nspawn") is None:
+        raise CannotRun("missing systemd-nspawn: apt-get install systemd-container")
+    return _base("booted", BOOTED_RECIPE, cache_dir)
 
 
 def _base(kind: str, recipe: Sequence[str], cache_dir: Path) -> Path:
