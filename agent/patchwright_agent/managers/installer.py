@@ -1,4 +1,4 @@
-"""What a package manager must be able to do for an Install: simulate, apply, mend. Each manager is a child of Installer.
+"""What a package manager must be able to do for an Install: simulate, apply, mend.
 
 Values speak of slots as the facts do: (name, arch), where `arch` is the one that the facts report for the package. A
 version is the manager's whole version text (an rpm's is epoch:version-release, its epoch always there). "" as
@@ -133,6 +133,7 @@ class Installer:
     def database(self) -> Mapping[Slot, FrozenSet[str]]:
         """The versions that are installed whole, by slot: a quick look, to compare with a Plan.
 
-        A package without an architecture (`all`, `noarch`) stands under the native one too.
+        A package without an architecture (`all`, `noarch`) stands under the native one too, and the other way round: a
+        new version may change between the two.
         """
         raise NotImplementedError
