@@ -197,8 +197,16 @@ class AptInstaller(Installer):
             self._settle(items, done, progress)
             if self._missing([item]) and (item.name, item.arch) not in progress.culprits:
                 progress.culprits.add((item.name, item.arch))
-                progress.failures.append(Failure(item.name, item.arch, _said(done)))
-        return (MANAGER_FAILED, _said(joint)) if self._missing(items) else ("", "")
+                words = output.parse_failures(done.output)
+                message = words.get((item.name, item.arch)) or words.get((item.name, "")) or _said(done)
+                progress.failures.append(Failure(item.name, item.arch, message))
+        if not self._missing(items):
+            return "", ""
+        if not progress.failures:
+            return MANAGER_FAILED, _said(joint)
+        first = progress.failures[0]
+        more = " and %d more" % (len(progress.failures) - 1) if len(progress.failures) > 1 else ""
+        return MANAGER_FAILED, "not installed: %s%s: %s" % (first.name, more, first.message)
 
     def _settle(self, items: Sequence[Change], done: Executed, progress: _Progress) -> None:
         """Name the culprits of a transaction, configure what can be, take back what can't."""
@@ -210,7 +218,9 @@ class AptInstaller(Installer):
         for item in items:
             message = words.get((item.name, item.arch)) or words.get((item.name, ""))
             slot = (item.name, item.arch)
-            if message and slot not in progress.culprits and self._missing([item]):
+            if not message or message.startswith(output.DEPENDENCY_PROBLEMS):
+                continue  # what merely waits for another one is tried again by itself
+            if slot not in progress.culprits and self._missing([item]):
                 progress.culprits.add(slot)
                 progress.failures.append(Failure(item.name, item.arch, message))
         database = checks.read_database()

@@ -30,11 +30,14 @@ _UNMET = re.compile(r" \S+ : ")
 _PROCESSING = re.compile(r"dpkg: error processing (package|archive) (\S+) \(-+[\w-]+\):")
 _ARCHIVE = re.compile(r"(?:.*/)?([^/_]+)_[^/_]*_([^/_]+)\.deb\Z")
 _BEGIN = re.compile(
-    r"(?:Setting up|Unpacking|Removing|Processing triggers for) (\S+) \(|Preparing to unpack (?:\S*/)?([^/_\s]+)_"
+    r"(?:Setting up|Unpacking|Removing|Processing triggers for) (\S+) \("
+    r"|Preparing to unpack (?:\S*/)?(?:\d+-)?([^/_\s]+)_"
+    r"|dpkg: dependency problems prevent (?:configuration|processing triggers) (?:of|for) (\S+):"
 )
 _DPKG_OWN = re.compile(r"dpkg(?:-deb|-split)?: |Configuration file '| ==> |debconf: |Errors were encountered|E: |W: ")
 _CONFIGURATION_FILE = re.compile(r"Configuration file '(/[^']*)'")
 _KEPT = (" ==> Keeping old config file as default.", " ==> Using current old file as you requested.")
+DEPENDENCY_PROBLEMS = "dependency problems"  # how dpkg's reason begins where another package is to blame
 # The first that fits says why a call failed.
 _REASONS = (
     (DISK_FULL, re.compile(r"No space left on device|don't have enough free space|Disk quota exceeded")),
@@ -126,7 +129,7 @@ def parse_failures(output: str) -> Dict[Slot, str]:
         begun = _BEGIN.match(line)
         error = _PROCESSING.match(line)
         if begun:
-            current = (begun.group(1) or begun.group(2)).partition(":")[0]
+            current = (begun.group(1) or begun.group(2) or begun.group(3)).partition(":")[0]
             words[current] = []
         elif error:
             slot = _slot_of(*error.groups())

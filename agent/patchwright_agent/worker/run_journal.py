@@ -53,7 +53,8 @@ class RunJournal:
 
     def prepare(self) -> None:
         """Make the run's folder; forget runs of long ago."""
-        os.makedirs(self.folder, mode=0o700, exist_ok=True)
+        for folder in (self._runs, self.folder):
+            os.makedirs(folder, mode=0o700, exist_ok=True)
         _prune(self._runs, os.path.basename(self.folder))
 
     def read(self) -> Optional[Entry]:
