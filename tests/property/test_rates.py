@@ -3,6 +3,8 @@
 Source: operations.md 3.2.
 """
 
+from random import Random
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -33,7 +35,7 @@ def test_what_may_start_fits_the_cap(waiting: int, in_flight: int, errors: int, 
 
 @given(st.integers(1, 64), st.integers(1, 20), st.lists(st.booleans(), min_size=200, max_size=200), st.randoms())
 def test_a_slow_start_offers_all_in_the_end_and_never_more_than_it_may(
-    targets: int, cap: int, there: list[bool], chance: st.random_module
+    targets: int, cap: int, there: list[bool], chance: Random
 ) -> None:
     """Nodes acknowledge and end in any order; offline ones give their slot up after a while."""
     queue = list(range(targets))

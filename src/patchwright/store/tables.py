@@ -440,6 +440,7 @@ invocation = Table(
     Index("ix_invocation_node", "node_id", "requested_at"),
     _partial("ix_invocation_of_node", "node_id", where=_OPEN),
     _partial("ix_invocation_open", "command_id", "status_details", "ordinal", where=_OPEN),
+    _partial("ix_invocation_acknowledged", "command_id", where=Column("acknowledged_at").is_not(None)),
     _partial("ix_invocation_flying", "command_id", where=_OPEN & Column("visible_at").is_not(None)),
     _partial(
         "ix_invocation_unanswered",

@@ -27,6 +27,7 @@ _COUNTS = (
 _PARTIAL = (
     ("ix_invocation_of_node", ["node_id"], "ended_at IS NULL"),
     ("ix_invocation_open", ["command_id", "status_details", "ordinal"], "ended_at IS NULL"),
+    ("ix_invocation_acknowledged", ["command_id"], "acknowledged_at IS NOT NULL"),
     ("ix_invocation_flying", ["command_id"], "ended_at IS NULL AND visible_at IS NOT NULL"),
     (
         "ix_invocation_unanswered",
