@@ -79,11 +79,11 @@ class World:
             (2, self._send),
             (6, self._loop),
             (9, self._poll),
-            (9, self._deliver),
+            (14, self._deliver),
             (3, self._beat),
             (4, self._tick),
             (1, self._come_and_go),
-            (4, self._end),
+            (8, self._end),
             (1, self._cancel),
         ]
         if self.chance.random() < 0.01:
