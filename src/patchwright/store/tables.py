@@ -47,6 +47,11 @@ def _one_of(name: str, values: list[str]) -> CheckConstraint:
     return CheckConstraint(f"{name} IN ({listed})", name=name)
 
 
+def _partial(name: str, *columns: str, where: Any) -> Index:
+    """An index of the few rows that matter, so that what is over costs nothing."""
+    return Index(name, *columns, sqlite_where=where, postgresql_where=where)
+
+
 def _counts() -> list[Column[Any]]:
     """One column per count, under the name of core's Counts: groups of nodes are filtered and added up by them."""
     return [Column(field.name, Integer, nullable=False) for field in fields(Counts)]
@@ -339,6 +344,7 @@ verdict = Table(
     _one_of("status", ["COMPLIANT", "NON_COMPLIANT", "UNJUDGED"]),
     Index("ix_verdict_scope", "account", "region", "node_id"),
     Index("ix_verdict_baseline", "account", "region", "baseline_id"),
+    Index("ix_verdict_group", "account", "region", "patch_group", "node_id"),
 )
 
 due_judgement = Table(
@@ -379,6 +385,7 @@ patch_run = Table(
     Column("reboots_asked", Integer, nullable=False),
     UniqueConstraint("node_id", "command_id", "step"),
     Index("ix_patch_run_latest", "node_id", "ended_at"),
+    Index("ix_patch_run_facts", "node_id", "facts_at"),
     _one_of("operation", ["Scan", "Install"]),
 )
 
@@ -402,10 +409,13 @@ command = Table(
     Column("delivery_timed_out_count", Integer, nullable=False),
     Column("open", Boolean, nullable=False),
     Column("cancelled_at", Instant, nullable=True),
+    Column("fast_start", Boolean, nullable=False),
     _one_of("status", ["Pending", "InProgress", "Success", "Cancelled", "Failed", "TimedOut", "Cancelling"]),
     Index("ix_command_scope", "account", "region", "requested_at"),
     Index("ix_command_open", "open", "expires_at"),
 )
+
+_OPEN = Column("ended_at").is_(None)
 
 invocation = Table(
     "invocation",
@@ -428,6 +438,16 @@ invocation = Table(
     Column("cancel_acknowledged_at", Instant, nullable=True),
     UniqueConstraint("command_id", "node_id"),
     Index("ix_invocation_node", "node_id", "requested_at"),
+    _partial("ix_invocation_of_node", "node_id", where=_OPEN),
+    _partial("ix_invocation_open", "command_id", "status_details", "ordinal", where=_OPEN),
+    _partial("ix_invocation_acknowledged", "command_id", where=Column("acknowledged_at").is_not(None)),
+    _partial("ix_invocation_flying", "command_id", where=_OPEN & Column("visible_at").is_not(None)),
+    _partial(
+        "ix_invocation_unanswered",
+        "command_id",
+        "dispatched_at",
+        where=_OPEN & Column("acknowledged_at").is_(None) & Column("dispatched_at").is_not(None),
+    ),
     _one_of(
         "status",
         ["Pending", "InProgress", "Delayed", "Success", "Cancelled", "TimedOut", "Failed", "Cancelling"],
