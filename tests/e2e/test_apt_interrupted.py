@@ -18,7 +18,9 @@ from tests.e2e.test_apt_install import is_sound, prepared, versions
 
 pytestmark = pytest.mark.root
 
-WAITING = "#!/bin/sh\necho $0 >> /var/tmp/began\nwhile [ ! -e /var/tmp/go ]; do sleep 0.05; done\necho $0 >> /var/tmp/ran\n"
+WAITING = (
+    "#!/bin/sh\necho $0 >> /var/tmp/began\nwhile [ ! -e /var/tmp/go ]; do sleep 0.05; done\necho $0 >> /var/tmp/ran\n"
+)
 FAILING = "#!/bin/sh\necho 'no such luck' >&2\nexit 1\n"
 
 
