@@ -6,6 +6,7 @@ has taken them. A node that never reported facts has nothing to clear. Source: d
 
 import os
 import sys
+import threading
 import time
 
 from patchwright_agent import platform
@@ -14,7 +15,6 @@ from patchwright_agent.daemon.environment import agent_path, own_environment
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    import subprocess
     from typing import Optional
 
 BOOT_FILE = "boot.json"
@@ -22,71 +22,66 @@ FACTS_FILE = "facts.json"  # what the worker keeps of each report
 FIRST_DELAY_SECONDS = 4.0  # a command that goes on after the boot goes first
 RETRY_BASE_SECONDS, RETRY_CAP_SECONDS = 30.0, 3600.0
 CHILD_SECONDS = 1800.0
+CHECK_SECONDS = 0.2
 
 
 class BootReport:
-    """Tended by the daemon's loop. Raises StorageError from the start only."""
+    """Runs in a thread of its own, which ends with the report."""
 
     def __init__(self, state_dir: str, delay: float = FIRST_DELAY_SECONDS) -> None:
         self._state_dir = state_dir
         self._path = os.path.join(state_dir, BOOT_FILE)
         self._boot_id = platform.boot_id()
+        self._delay = delay
         self._retry = backoff.Backoff(RETRY_BASE_SECONDS, RETRY_CAP_SECONDS)
-        self._child: "Optional[subprocess.Popen[bytes]]" = None
-        self._deadline = 0.0
-        self._due_at: "Optional[float]" = None
+        self._stopped = threading.Event()
+        self._thread: "Optional[threading.Thread]" = None
+
+    def start(self) -> None:
+        """See whether this boot is still to be reported; if so, begin."""
         if not self._boot_id or self._is_noted():
             return
-        if os.path.exists(os.path.join(state_dir, FACTS_FILE)):
-            self._due_at = time.monotonic() + delay * (0.5 + backoff.fraction())
-        else:
+        if not os.path.exists(os.path.join(self._state_dir, FACTS_FILE)):
             self._note()
-
-    def tend(self) -> None:
-        """Start the child when it is due, look after it, note the boot once its report was taken."""
-        now = time.monotonic()
-        if self._child is not None:
-            self._look_after(now)
-        elif self._due_at is not None and now >= self._due_at:
-            self._start(now)
+            return
+        self._thread = threading.Thread(target=self._run, name="boot report", daemon=True)
+        self._thread.start()
 
     def stop(self) -> None:
         """End the child; the next daemon begins anew."""
-        if self._child is not None:
-            self._child.kill()
-            self._child.wait()
-            self._child = None
+        self._stopped.set()
+        if self._thread is not None:
+            self._thread.join()
 
-    def _start(self, now: float) -> None:
+    def _run(self) -> None:
+        wait = self._delay * (0.5 + backoff.fraction())
+        while not self._stopped.wait(wait):
+            reason = self._attempt()
+            if not reason:
+                self._note()
+                log.say("the facts after the boot were reported")
+                return
+            if self._stopped.is_set():
+                return
+            wait = self._retry.failed()
+            log.say("the facts after the boot were not reported (%s); next attempt in %d s" % (reason, round(wait)))
+
+    def _attempt(self) -> str:
+        """Run the child to its end; "" if the server has taken the facts, else why not."""
         import subprocess  # not at the top: most daemons start in a boot that was reported
 
         argv = [sys.executable, agent_path(), "report", "--state-dir", self._state_dir]
         try:
-            self._child = subprocess.Popen(argv, stdin=subprocess.DEVNULL, env=own_environment(), cwd="/")
+            child = subprocess.Popen(argv, stdin=subprocess.DEVNULL, env=own_environment(), cwd="/")
         except OSError as error:
-            self._failed(now, str(error.strerror))
-        else:
-            self._deadline = now + CHILD_SECONDS
-
-    def _look_after(self, now: float) -> None:
-        child = self._child
-        if child is None:
-            return
-        code = child.poll()
-        if code is None and now < self._deadline:
-            return
-        self.stop()
-        if code == 0:
-            self._due_at = None
-            self._note()
-            log.say("the facts after the boot were reported")
-        else:
-            self._failed(now, "exit code %s" % code if code is not None else "no end in %d s" % CHILD_SECONDS)
-
-    def _failed(self, now: float, reason: str) -> None:
-        wait = self._retry.failed()
-        self._due_at = now + wait
-        log.say("the facts after the boot were not reported (%s); next attempt in %d s" % (reason, round(wait)))
+            return str(error.strerror)
+        deadline = time.monotonic() + CHILD_SECONDS
+        while child.poll() is None and time.monotonic() < deadline and not self._stopped.wait(CHECK_SECONDS):
+            pass
+        if child.poll() is None:
+            child.kill()
+        code = child.wait()
+        return "" if code == 0 else "exit code %d" % code
 
     def _is_noted(self) -> bool:
         try:

@@ -73,6 +73,7 @@ class Daemon:
         signal.signal(signal.SIGUSR1, self._on_attention)
         self.pool.on_attention = _signal_self
         self.resume()
+        self._boot_report.start()
         try:
             while not self._stopping and self.pool.failure is None and not self._once_is_over():
                 self._pause(self._turn())
@@ -120,7 +121,6 @@ class Daemon:
     def _turn(self) -> float:
         """One round; the seconds to pause after it."""
         self._tend_reboot()
-        self._boot_report.tend()
         try:
             self._tend_heartbeat()
             self._tend_replies()

@@ -83,7 +83,7 @@ class _Install:
         if entry is not None and entry.state in (APPLYING, APPLIED, FINISHED):
             return self._resume(entry)
         plan, is_second = self._settled_before(entry)
-        settled_at = entry.settled_at if entry is not None and plan is not None else self._means.now()
+        settled_at = self._means.now()  # the life that a Plan has left is counted from when the server sends it
         if plan is None:
             plan, problem = self._plan(replan=False)
             if plan is None:

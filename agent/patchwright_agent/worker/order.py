@@ -73,8 +73,9 @@ def finish_body(order: Order, outcome: Outcome) -> Dict[str, Any]:
         "ExitCode": outcome.exit_code,
         "Message": outcome.message[: report.MAX_MESSAGE_CHARACTERS],
         "AgentVersion": __version__,
-        "BootId": platform.boot_id(),
     }
+    if platform.boot_id():
+        body["BootId"] = platform.boot_id()
     if outcome.plan_digest:
         body["PlanDigest"] = outcome.plan_digest
     if outcome.failures:

@@ -16,7 +16,10 @@ class UnusablePlan(Exception):
 
 
 class Plan(NamedTuple):
-    """An immutable Plan. `items` in the server's order, `roles` beside them; `wire` is what the server sent."""
+    """An immutable Plan. `items` in the server's order, `roles` beside them; `wire` is what the server sent.
+
+    `lifetime_seconds` is what was left of its life when the server sent it.
+    """
 
     digest: str
     items: Tuple[Change, ...]

@@ -28,7 +28,7 @@ class BadRunId(Exception):
 
 
 class Entry(NamedTuple):
-    """`plan` as the server sent it, `settled_at` in epoch seconds of this host, `replanned`: it is the second Plan.
+    """`plan` as the server sent it, `settled_at` (epoch seconds of this host) when, `replanned`: it is the second Plan.
 
     `applied` is what came of the transaction (empty before); `boot_id` that of the boot which wrote the entry.
     """
