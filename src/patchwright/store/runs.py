@@ -1,10 +1,11 @@
 """Runs of the patch worker: one per (node, command, step). Their results are kept as they were."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import func, select, text
 
 from patchwright.core.values import NodeId, PatchOperation, RebootOption, Scope
 from patchwright.store.engine import Tx
@@ -64,14 +65,37 @@ def update(tx: Tx, run_id: str, **values: Any) -> None:
     tx.execute(patch_run.update().where(patch_run.c.id == run_id).values(**values))
 
 
-def latest(tx: Tx, node_ids: list[str]) -> dict[str, PatchRun]:
+def latest(tx: Tx, node_ids: Sequence[str]) -> dict[str, PatchRun]:
     """The latest operation of each node that reported facts, ended or not."""
+    other = patch_run.alias("other")
+    newest = (
+        select(func.max(other.c.facts_at))
+        .where(other.c.node_id == patch_run.c.node_id, other.c.facts_at.is_not(None))
+        .scalar_subquery()
+    )
     rows = tx.execute(
         select(patch_run)
-        .where(patch_run.c.node_id.in_(node_ids), patch_run.c.facts_at.is_not(None))
-        .order_by(patch_run.c.node_id, patch_run.c.facts_at)
+        .where(patch_run.c.node_id.in_(node_ids), patch_run.c.facts_at == newest)
+        .order_by(patch_run.c.id)
     ).mappings()
     return {r["node_id"]: _run(r) for r in rows}
+
+
+def last_no_reboot_installs(tx: Tx, node_ids: Sequence[str]) -> dict[str, datetime]:
+    """When each node's last Install with NoReboot ended; nodes that had none are absent."""
+    rows = tx.execute(
+        select(patch_run.c.node_id, func.max(patch_run.c.ended_at).label("at"))
+        .where(
+            patch_run.c.node_id.in_(node_ids),
+            # Written out, as the condition of the index that serves this is.
+            patch_run.c.operation == text(f"'{PatchOperation.INSTALL}'"),
+            patch_run.c.reboot_option == text(f"'{RebootOption.NO_REBOOT}'"),
+            patch_run.c.plan_only.is_(False),
+            patch_run.c.ended_at.is_not(None),
+        )
+        .group_by(patch_run.c.node_id)
+    )
+    return {r.node_id: r.at for r in rows}
 
 
 def _first(tx: Tx, *where: Any) -> PatchRun | None:
