@@ -149,11 +149,16 @@ class Lab:
             return not root.run(["dpkg", "--audit"]).stdout and root.run(["apt-get", "check"]).returncode == 0
         return root.run(["dnf", "-q", "check", "--duplicates"], check=False).returncode == 0
 
+    def wanting_reboot(self) -> list[str]:
+        """The hosts whose reboot command was run and who wait for `reboot`."""
+        return [name for name in HOSTS if name != DEB_1 and self.roots[name].exists(REBOOT_WANTED)]
+
     def reboot(self, name: str) -> None:
         """Boot a host anew, as its reboot command would have; its agent starts with it."""
-        agent = self.agents[name]
+        agent, root = self.agents[name], self.roots[name]
         agent.kill()
-        self.roots[name].reboot()
+        (root.path / REBOOT_WANTED.lstrip("/")).unlink(missing_ok=True)
+        root.reboot()
         agent.start()
 
     def close(self) -> None:

@@ -21,6 +21,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    text,
 )
 
 from patchwright.core.judgement import Counts
@@ -47,9 +48,9 @@ def _one_of(name: str, values: list[str]) -> CheckConstraint:
     return CheckConstraint(f"{name} IN ({listed})", name=name)
 
 
-def _partial(name: str, *columns: str, where: Any) -> Index:
-    """An index of the few rows that matter, so that what is over costs nothing."""
-    return Index(name, *columns, sqlite_where=where, postgresql_where=where)
+def _partial(name: str, *columns: str, where: str) -> Index:
+    """An index of the few rows that matter; it serves only statements that say its condition in the same words."""
+    return Index(name, *columns, sqlite_where=text(where), postgresql_where=text(where))
 
 
 def _counts() -> list[Column[Any]]:
@@ -57,6 +58,9 @@ def _counts() -> list[Column[Any]]:
     return [Column(field.name, Integer, nullable=False) for field in fields(Counts)]
 
 
+_OPEN = "ended_at IS NULL"
+_UNANSWERED = f"{_OPEN} AND acknowledged_at IS NULL AND dispatched_at IS NOT NULL"
+_NO_REBOOT = "operation = 'Install' AND reboot_option = 'NoReboot'"
 _SYSTEMS = [str(s) for s in OperatingSystem]
 _BIG_ID = BigInteger().with_variant(Integer, "sqlite")  # SQLite only numbers INTEGER keys by itself
 
@@ -386,6 +390,7 @@ patch_run = Table(
     UniqueConstraint("node_id", "command_id", "step"),
     Index("ix_patch_run_latest", "node_id", "ended_at"),
     Index("ix_patch_run_facts", "node_id", "facts_at"),
+    _partial("ix_patch_run_no_reboot", "node_id", "ended_at", where=_NO_REBOOT),
     _one_of("operation", ["Scan", "Install"]),
 )
 
@@ -415,8 +420,6 @@ command = Table(
     Index("ix_command_open", "open", "expires_at"),
 )
 
-_OPEN = Column("ended_at").is_(None)
-
 invocation = Table(
     "invocation",
     metadata,
@@ -440,14 +443,9 @@ invocation = Table(
     Index("ix_invocation_node", "node_id", "requested_at"),
     _partial("ix_invocation_of_node", "node_id", where=_OPEN),
     _partial("ix_invocation_open", "command_id", "status_details", "ordinal", where=_OPEN),
-    _partial("ix_invocation_acknowledged", "command_id", where=Column("acknowledged_at").is_not(None)),
-    _partial("ix_invocation_flying", "command_id", where=_OPEN & Column("visible_at").is_not(None)),
-    _partial(
-        "ix_invocation_unanswered",
-        "command_id",
-        "dispatched_at",
-        where=_OPEN & Column("acknowledged_at").is_(None) & Column("dispatched_at").is_not(None),
-    ),
+    _partial("ix_invocation_acknowledged", "command_id", where="acknowledged_at IS NOT NULL"),
+    _partial("ix_invocation_flying", "command_id", where=f"{_OPEN} AND visible_at IS NOT NULL"),
+    _partial("ix_invocation_unanswered", "command_id", "dispatched_at", where=_UNANSWERED),
     _one_of(
         "status",
         ["Pending", "InProgress", "Delayed", "Success", "Cancelled", "TimedOut", "Failed", "Cancelling"],

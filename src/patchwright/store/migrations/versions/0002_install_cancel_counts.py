@@ -65,6 +65,10 @@ def upgrade() -> None:
         for name in ("boot_id", "plan_only", "plans", "reboots_asked"):
             batch_op.alter_column(name, server_default=None)
         batch_op.create_index("ix_patch_run_facts", ["node_id", "facts_at"], unique=False)
+        installs = sa.text("operation = 'Install' AND reboot_option = 'NoReboot'")
+        batch_op.create_index(
+            "ix_patch_run_no_reboot", ["node_id", "ended_at"], sqlite_where=installs, postgresql_where=installs
+        )
 
     # What is open was sent when every command started fast.
     with op.batch_alter_table("command", schema=None) as batch_op:
