@@ -15,6 +15,11 @@ def field(value: str, limit: int = MAX_FIELD_CHARACTERS) -> str:
     return _UNSAFE.sub(" ", value[: limit * 4]).strip()[:limit]
 
 
+def line(value: str) -> str:
+    """One line of `value` as `field` makes it safe, but with its leading blanks and its length: they mean something."""
+    return value if value.isalnum() else _UNSAFE.sub(" ", value)
+
+
 def block(value: str, limit: int) -> str:
     """Several lines of `value`, each made safe, at most `limit` characters in all."""
     return "\n".join(field(line, limit) for line in value[: limit * 4].split("\n"))[:limit]

@@ -8,6 +8,7 @@ from patchwright.api import (
     explain,
     nodes,
     patch_groups,
+    patch_plans,
     patch_states,
     tags,
 )
@@ -24,6 +25,7 @@ MODULES = (
     explain,
     nodes,
     patch_groups,
+    patch_plans,
     patch_states,
     tags,
     credentials,
