@@ -174,7 +174,8 @@ class RpmRepository:
         _run("createrepo_c", "--quiet", "--general-compress-type=gz", str(self.folder))
         repodata = self.folder / "repodata"
         if self._notices:
-            text = f'<?xml version="1.0" encoding="UTF-8"?>\n<updates>{"".join(n.xml() for n in self._notices)}</updates>\n'
+            notices = "".join(notice.xml() for notice in self._notices)
+            text = f'<?xml version="1.0" encoding="UTF-8"?>\n<updates>{notices}</updates>\n'
             self._insert("updateinfo", "updateinfo.xml", text)
         if self.modules:
             self._insert("modules", "modules.yaml", self.modules)
