@@ -75,7 +75,7 @@ class Execution:
 
 def resource_page(tx: Tx, scope: Scope, conditions: Sequence[Condition], *, after: str, limit: int) -> list[Verdict]:
     """Judged nodes that fulfil all conditions, in id order, those behind `after`."""
-    statement = _filtered(tx, select(verdict), scope, conditions).where(_v.node_id > after)
+    statement = _filtered(tx, select(verdict).select_from(verdict), scope, conditions).where(_v.node_id > after)
     return _verdicts(tx, statement.order_by(_v.node_id).limit(limit))
 
 
