@@ -75,8 +75,10 @@ def test_the_road_from_a_scan_to_compliance(hosts: Lab) -> None:
 
     # With ALLOW_AS_DEPENDENCY rejected packages may come in, though not by themselves; no scan is needed to say so.
     ended_at = _state(hosts, DEB_1)["OperationEndTime"]
-    hosts.aws("ssm", "update-patch-baseline", "--baseline-id", baselines["DEBIAN"], "--rejected-patches-action",
-              "ALLOW_AS_DEPENDENCY", "--rejected-patches", "system-release.*", "lab-telemetry", "lab-conflict")  # fmt: skip
+    allow = ("--rejected-patches-action", "ALLOW_AS_DEPENDENCY", "--rejected-patches", "system-release.*")
+    hosts.aws(
+        "ssm", "update-patch-baseline", "--baseline-id", baselines["DEBIAN"], *allow, "lab-telemetry", "lab-conflict"
+    )
     allowed = {
         _title(DEB_1, e.name, e.target, e.arch) for e in EXPECTED[DEB_1] if e.blocked and e.name != "lab-conflict"
     }
