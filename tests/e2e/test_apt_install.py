@@ -355,6 +355,38 @@ def test_a_plan_that_is_too_old_is_not_applied(host: Root, repository: AptReposi
     assert versions(host, "tb-lib") == {"tb-lib": "1"}
 
 
+SYSTEMD_RUN = """#!/bin/sh
+echo "$*" >> /var/tmp/scopes
+while [ "$1" != "${1#--}" ]; do shift; done
+exec "$@"
+"""
+
+
+@pytest.mark.parametrize("systemd_run", [SYSTEMD_RUN, "#!/bin/sh\nexit 1\n"], ids=["works", "does not work"])
+def test_under_systemd_an_install_runs_in_a_scope_of_its_own_where_that_works(
+    host: Root, repository: AptRepository, planner: Planner, systemd_run: str
+) -> None:
+    """These hosts run no systemd: a program of its name stands for it."""
+    repository.add("stable", Deb("tb-lib", "1"), Deb("tb-lib", "2"))
+    prepared(host, repository, "tb-lib=1")
+    host.write("/usr/bin/systemd-run", systemd_run, 0o755)
+    host.run(["mkdir", "-p", "/run/systemd/system"])
+    run = planner.order(("tb-lib", "all", "1", "2"))
+
+    done = run.work(host)
+
+    assert done.returncode == 0, done.stderr
+    assert versions(host, "tb-lib") == {"tb-lib": "2"}
+    if systemd_run == SYSTEMD_RUN:
+        tried, moved = host.read("/var/tmp/scopes").splitlines()
+        assert tried.endswith(" true")
+        assert re.search(r"--scope --quiet --collect .*-- \S*python3\S* \S+ patch --state-dir", moved)
+        assert len(run.sent("StartPatchRun")) == 2
+    else:
+        assert "going on in the agent's" in done.stderr
+        assert len(run.sent("StartPatchRun")) == 1
+
+
 def test_every_file_that_a_run_leaves_is_its_owners_alone(
     host: Root, repository: AptRepository, planner: Planner
 ) -> None:
