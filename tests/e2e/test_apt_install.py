@@ -5,6 +5,7 @@ The server's part is scripted (planner.py), so that each test says what is order
 
 import os
 import re
+import shutil
 from collections.abc import Iterator
 from typing import Any
 
@@ -304,6 +305,18 @@ def test_a_file_that_is_missing_on_the_mirror_changes_nothing(
     assert run.finished["ProblemCode"] == "DOWNLOAD"
     assert "tb-gone" in run.finished["Message"]
     assert versions(host, "tb-*") == {"tb-gone": "1", "tb-lib": "1"}
+
+
+def test_a_repository_of_files_is_installed_from_too(host: Root, repository: AptRepository, planner: Planner) -> None:
+    repository.add("stable", Deb("tb-lib", "1"), Deb("tb-lib", "2"))
+    prepared(host, repository, "tb-lib=1")
+    shutil.copytree(repository.folder, host.path / "srv/mirror")
+    source = host.read("/etc/apt/sources.list.d/lab.list").replace(repository.url, "file:/srv/mirror")
+    host.write("/etc/apt/sources.list.d/lab.list", source)
+
+    assert planner.order(("tb-lib", "all", "1", "2")).work(host).returncode == 0
+
+    assert versions(host, "tb-lib") == {"tb-lib": "2"}
 
 
 def test_a_repository_that_moves_on_between_plan_and_apply_gets_one_new_plan(
