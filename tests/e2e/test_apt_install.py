@@ -5,6 +5,7 @@ The server's part is scripted (planner.py), so that each test says what is order
 
 import os
 import re
+import shutil
 from collections.abc import Iterator
 from typing import Any
 
@@ -306,6 +307,18 @@ def test_a_file_that_is_missing_on_the_mirror_changes_nothing(
     assert versions(host, "tb-*") == {"tb-gone": "1", "tb-lib": "1"}
 
 
+def test_a_repository_of_files_is_installed_from_too(host: Root, repository: AptRepository, planner: Planner) -> None:
+    repository.add("stable", Deb("tb-lib", "1"), Deb("tb-lib", "2"))
+    prepared(host, repository, "tb-lib=1")
+    shutil.copytree(repository.folder, host.path / "srv/mirror")
+    source = host.read("/etc/apt/sources.list.d/lab.list").replace(repository.url, "file:/srv/mirror")
+    host.write("/etc/apt/sources.list.d/lab.list", source)
+
+    assert planner.order(("tb-lib", "all", "1", "2")).work(host).returncode == 0
+
+    assert versions(host, "tb-lib") == {"tb-lib": "2"}
+
+
 def test_a_repository_that_moves_on_between_plan_and_apply_gets_one_new_plan(
     host: Root, repository: AptRepository, planner: Planner
 ) -> None:
@@ -353,6 +366,38 @@ def test_a_plan_that_is_too_old_is_not_applied(host: Root, repository: AptReposi
 
     assert run.finished["ProblemCode"] == "REPOSITORY_CHANGED"
     assert versions(host, "tb-lib") == {"tb-lib": "1"}
+
+
+SYSTEMD_RUN = """#!/bin/sh
+echo "$*" >> /var/tmp/scopes
+while [ "$1" != "${1#--}" ]; do shift; done
+exec "$@"
+"""
+
+
+@pytest.mark.parametrize("systemd_run", [SYSTEMD_RUN, "#!/bin/sh\nexit 1\n"], ids=["works", "does not work"])
+def test_under_systemd_an_install_runs_in_a_scope_of_its_own_where_that_works(
+    host: Root, repository: AptRepository, planner: Planner, systemd_run: str
+) -> None:
+    """These hosts run no systemd: a program of its name stands for it."""
+    repository.add("stable", Deb("tb-lib", "1"), Deb("tb-lib", "2"))
+    prepared(host, repository, "tb-lib=1")
+    host.write("/usr/bin/systemd-run", systemd_run, 0o755)
+    host.run(["mkdir", "-p", "/run/systemd/system"])
+    run = planner.order(("tb-lib", "all", "1", "2"))
+
+    done = run.work(host)
+
+    assert done.returncode == 0, done.stderr
+    assert versions(host, "tb-lib") == {"tb-lib": "2"}
+    if systemd_run == SYSTEMD_RUN:
+        tried, moved = host.read("/var/tmp/scopes").splitlines()
+        assert tried.endswith(" true")
+        assert re.search(r"--scope --quiet --collect .*-- \S*python3\S* \S+ patch --state-dir", moved)
+        assert len(run.sent("StartPatchRun")) == 2
+    else:
+        assert "going on in the agent's" in done.stderr
+        assert len(run.sent("StartPatchRun")) == 1
 
 
 def test_every_file_that_a_run_leaves_is_its_owners_alone(

@@ -53,9 +53,7 @@ _REASONS = (
     (BROKEN, re.compile(r"dpkg was interrupted|Unmet dependencies\. Try|very bad inconsistent state")),
     (
         DOWNLOAD,
-        re.compile(
-            r"Failed to fetch|Unable to fetch|Hash Sum mismatch|unexpected size|can't find an archive|--no-down"
-        ),
+        re.compile(r"Failed to fetch|Unable to fetch|Hash Sum mismatch|unexpected size|can't find an archive"),
     ),
 )
 
