@@ -56,13 +56,15 @@ def start(request: Request) -> "Asked":
 
 
 class Asked:
-    """A question that the child is answering. `path` names a file that has the request."""
+    """A question that the child is answering. `path`: a file that has the request; `interpreter`: one that is known."""
 
-    def __init__(self, word: str, request: Dict[str, Any], timeout_seconds: float, path: str = "") -> None:
+    def __init__(
+        self, word: str, request: Dict[str, Any], timeout_seconds: float, path: str = "", interpreter: str = ""
+    ) -> None:
         self._word, self._request, self._timeout_seconds = word, request, timeout_seconds
         self._argument = "@" + path if path else json.dumps(request)
-        self._interpreters = interpreters()
-        self._child = self._started(self._interpreters.pop(0))
+        self._interpreters = [interpreter] if interpreter else interpreters()
+        self._child = self._started()
 
     def facts(self) -> ManagerFacts:
         """The facts. What goes wrong is among their problems.
@@ -85,11 +87,13 @@ class Asked:
         while done.returncode in (dnf_child.EXIT_NO_BINDINGS, run.RETURN_CODE_NOT_STARTED):
             if not self._interpreters:
                 raise UnsupportedPlatform(missing_dnf())
-            done = self._started(self._interpreters.pop(0)).wait()
+            done = self._started().wait()
         return understood(done, self._timeout_seconds)
 
-    def _started(self, interpreter: str) -> run.Child:
-        return run.start(child_argv(interpreter, self._word, self._argument), self._timeout_seconds)
+    def _started(self) -> run.Child:
+        """Start the child by the next interpreter that may have dnf's bindings: `interpreter` is the one in use."""
+        self.interpreter = self._interpreters.pop(0)
+        return run.start(child_argv(self.interpreter, self._word, self._argument), self._timeout_seconds)
 
 
 def child_argv(interpreter: str, word: str, argument: str) -> List[str]:
@@ -121,14 +125,6 @@ def interpreters() -> List[str]:
     match = _SHEBANG.match(platform.small_file(DNF)[:200])
     found = [match.group(1)] if match else []
     return found + [path for path in _INTERPRETERS if path not in found]
-
-
-def working_interpreter() -> str:
-    """The interpreter that has dnf's bindings. Raises UnsupportedPlatform."""
-    for interpreter in interpreters():
-        if run.run([interpreter, "-I", "-c", "import dnf, hawkey"], TIMEOUT_SECONDS).succeeded:
-            return interpreter
-    raise UnsupportedPlatform(missing_dnf())
 
 
 def missing_dnf() -> str:

@@ -11,7 +11,7 @@ import dnf.selector
 import hawkey
 
 from patchwright_agent.managers import dnf_child_sack
-from patchwright_agent.managers.dnf_child_sack import evr
+from patchwright_agent.managers.dnf_child_sack import COMMAND_PLUGINS, evr
 
 Row = Sequence[str]  # name, arch, version from, version
 
@@ -25,8 +25,8 @@ class Unresolved(Exception):
 class Resolver:
     """A sack in which the versions of `available` are the only ones of their packages, and questions to its solver."""
 
-    def __init__(self, request: Dict[str, Any]) -> None:
-        self.base = dnf_child_sack.configured(request, [])
+    def __init__(self, request: Dict[str, Any], left_out: Sequence[str] = COMMAND_PLUGINS) -> None:
+        self.base = dnf_child_sack.configured(request, list(left_out))
         conf = self.base.conf
         conf.best = False
         conf.install_weak_deps = False
@@ -45,7 +45,7 @@ class Resolver:
     def _slot(self, name: str, arch: str) -> Tuple[str, str]:
         return (name, self.native if arch == _NATIVE_OR_NONE else arch)
 
-    def _offered(self, row: Row, flags: int = 0) -> List[Any]:
+    def offered(self, row: Row, flags: int = 0) -> List[Any]:
         """The available packages of exactly the row's version; the architecture may change to noarch and back."""
         query = self.base.sack.query(flags=flags).available().filter(name=row[0])
         wanted = self._slot(row[0], row[1])
@@ -71,7 +71,7 @@ class Resolver:
     def mark(self, goal: Any, rows: Iterable[Row]) -> None:
         """Ask `goal` for exactly these versions. Raises Unresolved where one is not on offer."""
         for row in rows:
-            found = self._offered(row)
+            found = self.offered(row)
             if not found:
                 raise Unresolved(self._why_absent(row))
             selector = dnf.selector.Selector(self.base.sack)
@@ -80,7 +80,7 @@ class Resolver:
 
     def _why_absent(self, row: Row) -> str:
         title = "%s-%s.%s" % (row[0], row[3], row[1])
-        if self._offered(row, hawkey.IGNORE_EXCLUDES):
+        if self.offered(row, hawkey.IGNORE_EXCLUDES):
             return "%s is shut out by a version lock or an exclude= of dnf's configuration" % title
         return "%s is not on offer" % title
 
@@ -115,7 +115,7 @@ class Resolver:
 
     def _change(self, package: Any) -> List[str]:
         """Name, the architecture that the facts report, version from, version."""
-        before = self._newest(package)
+        before = self.newest_installed(package)
         return [
             package.name,
             before.arch if before is not None else package.arch,
@@ -123,7 +123,7 @@ class Resolver:
             evr(package),
         ]
 
-    def _newest(self, package: Any) -> Optional[Any]:
+    def newest_installed(self, package: Any) -> Optional[Any]:
         installed = self._installed.get(self._slot(package.name, package.arch))
         return installed[-1] if installed else None
 

@@ -47,23 +47,18 @@ def simulate(request: Dict[str, Any]) -> Dict[str, Any]:
     return {"answers": dnf_child_resolve.questions(Resolver(request), request)}
 
 
-def database(request: Dict[str, Any]) -> Dict[str, Any]:
-    """What is installed. Repositories are not loaded."""
-    return Resolver(dict(request, available=[], fetch="none")).database()
-
-
-def room(request: Dict[str, Any]) -> Dict[str, Any]:
-    """Bytes to download and where to, and by how much the installed packages grow."""
+def ready(request: Dict[str, Any]) -> Dict[str, Any]:
+    """What is installed; of `items` the bytes to download and where to, and by how much the installed packages grow."""
     resolver = Resolver(dict(request, available=request["items"]))
     sizes = {"download": 0, "growth": 0, "largest": 0}
     for row in request["items"]:
-        for package in resolver._offered(row)[:1]:
+        for package in resolver.offered(row)[:1]:
             if not os.path.exists(package.localPkg()):
                 sizes["download"] += package.downloadsize
-            before = resolver._newest(package)
+            before = resolver.newest_installed(package)
             sizes["growth"] += max(package.installsize - (before.installsize if before is not None else 0), 0)
             sizes["largest"] = max(sizes["largest"], package.installsize)
-    return dict(sizes, cache_dir=resolver.base.conf.cachedir)
+    return dict(resolver.database(), cache_dir=resolver.base.conf.cachedir, **sizes)
 
 
 def apply(request: Dict[str, Any]) -> Dict[str, Any]:
@@ -73,7 +68,7 @@ def apply(request: Dict[str, Any]) -> Dict[str, Any]:
     of a failed script and what the script printed.
     """
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(message)s")
-    resolver = Resolver(dict(request, available=request["items"]))
+    resolver = Resolver(dict(request, available=request["items"]), left_out=())
     base = resolver.base
     base.conf.exit_on_lock = True
     base.args = ["patchwright-agent"]  # stands in `dnf history` as the command line
@@ -140,4 +135,4 @@ def _signatures(base: Any, packages: List[Any]) -> str:
     return ""
 
 
-WORDS = {"simulate": simulate, "database": database, "room": room, "apply": apply}
+WORDS = {"simulate": simulate, "ready": ready, "apply": apply}

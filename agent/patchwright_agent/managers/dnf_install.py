@@ -62,6 +62,7 @@ class DnfInstaller(Installer):
         self._answers = {}  # type: Dict[Tuple[Rows, Rows], Simulation]
         self._notes = []  # type: List[str]
         self._count = 0
+        self._interpreter = ""  # known from the first answer on
 
     def simulate(self, targets: Sequence[Target], available: Sequence[Target]) -> Simulation:
         """One child answers all the questions that the server is about to ask in this mode, since each costs a start.
@@ -93,12 +94,11 @@ class DnfInstaller(Installer):
     def preflight(self, items: Sequence[Change]) -> Optional[Problem]:
         self._answers.clear()
         problem = self._locked()
-        if problem is None:
-            database = self._database()
-            problem = _broken(database) if database.duplicates else None
-        if problem is None and items:
-            problem = self._crowded(items)
-        return problem
+        if problem is not None:
+            return problem
+        answer = self._asked("ready", dict(_MISSING_METADATA, items=_rows(items)))
+        database = _database(answer)
+        return _broken(database) if database.duplicates else _crowded(answer)
 
     def apply(self, items: Sequence[Change]) -> Applied:
         self._answers.clear()
@@ -135,22 +135,16 @@ class DnfInstaller(Installer):
         return self._database().versions
 
     def _database(self) -> _Database:
-        answer = self._asked("database", {"cache_dir": ""})
-        found = {}  # type: Dict[Slot, Set[str]]
-        duplicates = [field(name) for name in answer["duplicates"]]
-        native = field(answer["arch"])
-        for name, arch, version in answer["installed"]:
-            if name in duplicates:
-                continue  # neither version is whole
-            for other in (native, "noarch") if arch in (native, "noarch") else (arch,):
-                found.setdefault((field(name), field(other)), set()).add(field(version))
-        return _Database({slot: frozenset(versions) for slot, versions in found.items()}, duplicates)
+        return _database(self._asked("ready", {"fetch": "none", "cache_dir": "", "items": []}))
 
     def _asked(self, word: str, request: Dict[str, Any]) -> Dict[str, Any]:
         """The child's answer, by a file: a Plan is longer than an argument may be. Raises ManagerError."""
         path = self._file(word, request)
         try:
-            return dnf.Asked(word, request, TIMEOUT_SECONDS, path).answer()
+            asked = dnf.Asked(word, request, TIMEOUT_SECONDS, path, self._interpreter)
+            answer = asked.answer()
+            self._interpreter = asked.interpreter
+            return answer
         finally:
             os.unlink(path)
 
@@ -174,26 +168,6 @@ class DnfInstaller(Installer):
             self._notes.append(note % (round(wait.seconds), wait.first.program or "another package manager"))
         return None
 
-    def _crowded(self, items: Sequence[Change]) -> Optional[Problem]:
-        """Whether a disk has too little room. rpm looks at each file system again; this keeps it from coming so far."""
-        sizes = self._asked("room", dict(_MISSING_METADATA, items=_rows(items)))
-        needs = {}  # type: Dict[int, Tuple[str, int]]
-        for folder, need in (
-            (str(sizes["cache_dir"]), int(sizes["download"])),
-            ("/usr", int(sizes["growth"]) + int(sizes["largest"])),
-            ("/var/lib", RESERVE_BYTES),
-        ):
-            status = _status(folder)
-            if status is not None:
-                place, sum_so_far = needs.get(status[0], (folder, 0))
-                needs[status[0]] = place, sum_so_far + need
-        for folder, need in needs.values():
-            status = _status(folder)
-            if status is not None and status[1] < need:
-                message = "%s has %.1f MB free and %.1f MB are needed; nothing was changed; make room, for example by: "
-                return DISK_FULL, message % (folder, status[1] / 1e6, need / 1e6) + "dnf clean packages"
-        return None
-
     def _install(self, items: Sequence[Change], notes: List[str]) -> _Attempt:
         """One transaction; where another program came in between, once more when that has ended."""
         attempt = self._transaction(items)
@@ -209,7 +183,8 @@ class DnfInstaller(Installer):
         answer_file = self._file("answer", {})
         request = dict(_MISSING_METADATA, items=_rows(items), answer_file=answer_file)
         path = self._file("apply", request)
-        done = self.workplace.execute(dnf.child_argv(dnf.working_interpreter(), "apply", "@" + path))
+        interpreter = self._interpreter or dnf.interpreters()[0]
+        done = self.workplace.execute(dnf.child_argv(interpreter, "apply", "@" + path))
         try:
             with open(answer_file, encoding="utf-8") as file:
                 answer = json.load(file)
@@ -246,7 +221,7 @@ class DnfInstaller(Installer):
         """After a joint transaction that rpm refused: try what is missing, each with what it needs of the Plan."""
         targets = [Target(*item) for item in items]
         for target in targets:
-            if not target.from_version or not self._missing([Change(*target)]):
+            if not target.from_version or not _missing([Change(*target)], self._database()):
                 continue  # what comes in anew comes with what needs it
             if self.workplace.is_cancelled():
                 return CANCELLED, "the end was asked for before %s %s was tried" % (target.name, target.version)
@@ -262,16 +237,12 @@ class DnfInstaller(Installer):
             if attempt.code == DISK_FULL:
                 return attempt.code, attempt.message
             self._judge(items, attempt, failures, notes)
-            if self._missing([Change(*target)]) and not any(f.name == target.name for f in failures):
+            if _missing([Change(*target)], self._database()) and not any(f.name == target.name for f in failures):
                 failures.append(Failure(target.name, target.arch, attempt.message or joint.message))
-        if not self._missing(items):
+        if not _missing(items, self._database()):
             return "", ""
         first = output.named(["%s: %s" % (failure.name, failure.message) for failure in failures] or [joint.message])
         return MANAGER_FAILED, "not installed: %s" % first
-
-    def _missing(self, items: Sequence[Change]) -> List[Change]:
-        database = self.database()
-        return [item for item in items if item.version not in database.get((item.name, item.arch), ())]
 
     def _ended(self, items: Sequence[Change], failures: List[Failure], notes: List[str], problem: Problem) -> Applied:
         """The outcome by the rpm database: what is not there has failed, whatever dnf said."""
@@ -282,23 +253,62 @@ class DnfInstaller(Installer):
                 notes += self.repair()
             except ManagerError as error:
                 return Applied(tuple(failures), tuple(notes), code or BROKEN, message or str(error))
-        missing = self._missing(items)
+            database = self._database()
+        missing = _missing(items, database)
         if missing and not code:
             code, message = MANAGER_FAILED, "dnf ended well, but not everything is installed"
+        there = [failure.name for failure in failures if not any(failure[:2] == item[:2] for item in missing)]
+        if there:
+            notes.append("run the failed scripts again by: dnf -y reinstall %s" % " ".join(there))
         if code in ("", MANAGER_FAILED):
-            told = {(failure.name, failure.arch) for failure in failures}
-            failures += [Failure(i.name, i.arch, message) for i in missing if (i.name, i.arch) not in told]
+            told = {failure[:2] for failure in failures}
+            failures += [Failure(item.name, item.arch, message) for item in missing if item[:2] not in told]
         if failures and not code:
-            message = output.named(["%s: %s" % (failure.name, failure.message) for failure in failures])
-            notes.append("run the failed scripts again by: dnf -y reinstall %s" % " ".join(f.name for f in failures))
             code = MANAGER_FAILED
+            message = output.named(["%s: %s" % (failure.name, failure.message) for failure in failures])
         return Applied(tuple(failures), tuple(notes), code, message)
+
+
+def _missing(items: Sequence[Change], database: _Database) -> List[Change]:
+    return [item for item in items if item.version not in database.versions.get(item[:2], ())]
 
 
 def _broken(database: _Database) -> Problem:
     names = ", ".join(database.duplicates[:5])
     message = "%d packages are installed in two versions (%s): a transaction was interrupted; nothing was changed; "
     return BROKEN, message % (len(database.duplicates), names) + "repair it by: %s" % REMEDY
+
+
+def _database(answer: Mapping[str, Any]) -> _Database:
+    found = {}  # type: Dict[Slot, Set[str]]
+    duplicates = [field(name) for name in answer["duplicates"]]
+    native = field(answer["arch"])
+    for name, arch, version in answer["installed"]:
+        if name in duplicates:
+            continue  # neither version is whole
+        for other in (native, "noarch") if arch in (native, "noarch") else (arch,):
+            found.setdefault((field(name), field(other)), set()).add(field(version))
+    return _Database({slot: frozenset(versions) for slot, versions in found.items()}, duplicates)
+
+
+def _crowded(answer: Mapping[str, Any]) -> Optional[Problem]:
+    """Whether a disk has too little room. rpm looks at each file system again; this keeps it from coming so far."""
+    needs = {}  # type: Dict[int, Tuple[str, int]]
+    for folder, need in (
+        (str(answer["cache_dir"]), int(answer["download"])),
+        ("/usr", int(answer["growth"]) + int(answer["largest"])),
+        ("/var/lib", RESERVE_BYTES if answer["download"] or answer["growth"] else 0),
+    ):
+        status = _status(folder)
+        if status is not None:
+            place, sum_so_far = needs.get(status[0], (folder, 0))
+            needs[status[0]] = place, sum_so_far + need
+    for folder, need in needs.values():
+        status = _status(folder)
+        if status is not None and status[1] < need:
+            message = "%s has %.1f MB free and %.1f MB are needed; nothing was changed; make room, for example by: %s"
+            return DISK_FULL, message % (folder, status[1] / 1e6, need / 1e6, "dnf clean packages")
+    return None
 
 
 def _rows(items: Sequence[Any]) -> Rows:
