@@ -15,7 +15,8 @@ README, REFERENCE = "README.md", "docs/reference/operations.md"
 FAMILIES = (
     ("Patch baselines", ("PatchBaseline",)),
     ("Patch groups", ("PatchGroup", "PatchBaselineForPatchGroup")),
-    ("Patch states", ("InstancePatch", "NodePatches", "ExplainPatch")),
+    ("Patch states", ("InstancePatch", "NodePatches", "ExplainPatch", "PatchGroupState", "StatesForPatchGroup")),
+    ("Compliance", ("Compliance",)),
     ("Managed nodes and activations", ("Activation", "ManagedInstance", "InstanceInformation")),
     ("Run Command", ("Command",)),
     ("Tags", ("Tags",)),
@@ -25,6 +26,12 @@ FAMILIES = (
 
 NOTES = {
     "ssm:SendCommand": "`AWS-RunPatchBaseline` (Operation=Scan) and `AWS-RunShellScript`, to ids and tags",
+    "ssm:CancelCommand": "a whole command, or its invocations on some nodes",
+    "ssm:DescribeInstancePatchStatesForPatchGroup": "by node id; a filter compares one count with one number",
+    "ssm:ListComplianceItems": "the patches of one node by title; the type is `Patch`",
+    "ssm:ListComplianceSummaries": "one row, for the type `Patch`",
+    "ssm:ListResourceComplianceSummaries": "a row for each node that is judged, by its id",
+    "patchwright:DescribeComplianceGroups": "every registered node in one group, by the group's value",
     "ssm:GetCommandInvocation": "`PluginName` is needed for `AWS-RunPatchBaseline`, which has three steps",
     "ssm:AddTagsToResource": "patch baselines and managed nodes",
     "ssm:RemoveTagsFromResource": "patch baselines and managed nodes",
