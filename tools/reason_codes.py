@@ -6,8 +6,9 @@ from datetime import UTC, datetime
 from tools import generated
 
 from patchwright.core.baselines import PatchBaseline
-from patchwright.core.failures import ProblemCode, dropped_words, kept_text, problem_words
+from patchwright.core.failures import NOT_INSTALLED, ProblemCode, dropped_words, kept_text, problem_words
 from patchwright.core.judgement import Reason, ReasonCode, ReleaseSource, UnjudgedCode
+from patchwright.core.outcome import NO_REASON
 from patchwright.core.plan import DropCode, DroppedTarget
 from patchwright.core.sentences import Subject, remedy_for, sentence_for
 from patchwright.core.values import BaselineId, OperatingSystem, Slot
@@ -135,9 +136,26 @@ def unjudged_part() -> str:
     return generated.table(("detail", "meaning"), [(f"`{code}`", UNJUDGED[code]) for code in sorted(UnjudgedCode)])
 
 
+def failures_part() -> str:
+    rows = [(f"`{code}`", dropped_words(_drop(code))) for code in DropCode]
+    rows += [(f"`{code}`", problem_words(code)) for code in ProblemCode]
+    rows.append((f"`{NOT_INSTALLED}`", NO_REASON))
+    return generated.table(("code", "words, for example"), rows)
+
+
+def _drop(code: DropCode) -> DroppedTarget:
+    blamed = "libssl3.amd64:3.0.2-2"
+    because = {DropCode.UNRESOLVED: "nothing provides libssl3", DropCode.REMOVAL: "libssl3.amd64"}.get(code, blamed)
+    return DroppedTarget(slot=Slot(name="openssl", arch="amd64"), version="3.0.2-2", code=code, because_of=because)
+
+
 def parts() -> dict[tuple[str, str], str]:
     """Everything that this tool writes. A code without a meaning above is a KeyError: give it one."""
-    return {(REFERENCE, "reason codes"): codes_part(), (REFERENCE, "unjudged codes"): unjudged_part()}
+    return {
+        (REFERENCE, "reason codes"): codes_part(),
+        (REFERENCE, "unjudged codes"): unjudged_part(),
+        (REFERENCE, "failure codes"): failures_part(),
+    }
 
 
 if __name__ == "__main__":

@@ -7,7 +7,8 @@ import hashlib
 import json
 import os
 import re
-from typing import Any, Dict, List, NamedTuple, Optional, Sequence
+import time
+from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence
 
 import patchwright_agent
 from patchwright_agent import platform, run, text
@@ -23,6 +24,7 @@ DNF5 = "/usr/bin/dnf5"
 RPM_LOCKS = ("/var/lib/rpm/.rpm.lock", "/usr/lib/sysimage/rpm/.rpm.lock")
 DNF_LOCK = "/var/lib/dnf/rpmdb_lock.pid"
 MODULES_DIR = "/etc/dnf/modules.d"
+_POLL_SECONDS = 0.5
 _INTERPRETERS = ("/usr/libexec/platform-python", "/usr/bin/python3")
 _SHEBANG = re.compile(r"#!\s*(/[\w./+-]+)")
 _MAX_SOURCE_BYTES = 4 * 1024 * 1024  # subscriptions write files of hundreds of repositories
@@ -54,12 +56,15 @@ def start(request: Request) -> "Asked":
 
 
 class Asked:
-    """A question that the child is answering."""
+    """A question that the child is answering. `path`: a file that has the request; `interpreter`: one that is known."""
 
-    def __init__(self, word: str, request: Dict[str, Any], timeout_seconds: float) -> None:
+    def __init__(
+        self, word: str, request: Dict[str, Any], timeout_seconds: float, path: str = "", interpreter: str = ""
+    ) -> None:
         self._word, self._request, self._timeout_seconds = word, request, timeout_seconds
-        self._interpreters = interpreters()
-        self._child = self._started(self._interpreters.pop(0))
+        self._argument = "@" + path if path else json.dumps(request)
+        self._interpreters = [interpreter] if interpreter else interpreters()
+        self._child = self._started()
 
     def facts(self) -> ManagerFacts:
         """The facts. What goes wrong is among their problems.
@@ -82,23 +87,25 @@ class Asked:
         while done.returncode in (dnf_child.EXIT_NO_BINDINGS, run.RETURN_CODE_NOT_STARTED):
             if not self._interpreters:
                 raise UnsupportedPlatform(missing_dnf())
-            done = self._started(self._interpreters.pop(0)).wait()
+            done = self._started().wait()
         return understood(done, self._timeout_seconds)
 
-    def _started(self, interpreter: str) -> run.Child:
-        return run.start(child_argv(interpreter, self._word, self._request), self._timeout_seconds)
+    def _started(self) -> run.Child:
+        """Start the child by the next interpreter that may have dnf's bindings: `interpreter` is the one in use."""
+        self.interpreter = self._interpreters.pop(0)
+        return run.start(child_argv(self.interpreter, self._word, self._argument), self._timeout_seconds)
 
 
-def child_argv(interpreter: str, word: str, request: Dict[str, Any]) -> List[str]:
+def child_argv(interpreter: str, word: str, argument: str) -> List[str]:
     """The command of a child: isolated from the caller's Python settings, importing this agent's own files."""
     archive = os.path.dirname(os.path.dirname(os.path.abspath(patchwright_agent.__file__)))
-    return [interpreter, "-I", "-B", "-c", _ENTRY, archive, word, json.dumps(request)]
+    return [interpreter, "-I", "-B", "-c", _ENTRY, archive, word, argument]
 
 
 def understood(done: run.Completed, timeout_seconds: float) -> Dict[str, Any]:
     """The answer of a child that ended. Raises ManagerError."""
     if done.timed_out:
-        holder = locks.first_holder(RPM_LOCKS) or pid_file_holder(DNF_LOCK)
+        holder = lock_holder()
         by = " (%s is held by %s)" % holder if holder else ""
         raise ManagerError("dnf did not answer within %d seconds%s" % (timeout_seconds, by))
     try:
@@ -129,11 +136,29 @@ def missing_dnf() -> str:
 
 def lock_problems() -> List[Problem]:
     """A transaction of somebody else that is under way, as a problem."""
-    holder = locks.first_holder(RPM_LOCKS) or pid_file_holder(DNF_LOCK)
+    holder = lock_holder()
     if holder is None:
         return []
     message = "%s is held by %s" % (holder.path, holder.program or "a process that cannot be seen from here")
     return [Problem(LOCKED, message, "fuser -v " + holder.path)]
+
+
+def wait_for_locks(tell: Callable[[str], None], sleep: Callable[[float], None] = time.sleep) -> locks.Wait:
+    """Wait for whoever holds rpm's transaction lock or dnf's own."""
+    seconds, waited = locks.wait_seconds(), 0.0
+    first = holder = lock_holder()
+    while holder is not None and waited < seconds:
+        if not waited:
+            tell("waiting for %s, which holds %s" % (holder.program or "another process", holder.path))
+        sleep(_POLL_SECONDS)
+        waited += _POLL_SECONDS
+        holder = lock_holder()
+    return locks.Wait(holder, first, waited)
+
+
+def lock_holder() -> Optional[locks.Holder]:
+    """Who changes packages by dnf or rpm just now."""
+    return locks.first_holder(RPM_LOCKS) or pid_file_holder(DNF_LOCK)
 
 
 def pid_file_holder(path: str) -> Optional[locks.Holder]:

@@ -14,18 +14,13 @@ import dnf.subject
 import hawkey
 
 from patchwright_agent.managers import dnf_child_sack, dnf_locklist, dnf_updateinfo
-from patchwright_agent.managers.dnf_child_sack import evr
+from patchwright_agent.managers.dnf_child_sack import COMMAND_PLUGINS, evr
 from patchwright_agent.managers.dnf_notice_cache import NoticeCache
 from patchwright_agent.managers.model import Notice
 
 MAX_OBSOLETED = 500
-# The lock's list is read here instead, to tell holds from what is not on offer. The others add commands to the command
-# line and nothing else; importing them takes as long as loading a repository. Their files' names:
-_PLUGINS_LEFT_OUT = (
-    ["versionlock", "builddep", "changelog", "config_manager", "copr", "debug", "debuginfo-install", "download"]
-    + ["generate_completion_cache", "groups_manager", "leaves", "modulesync", "needs_restarting", "repoclosure"]
-    + ["repodiff", "repograph", "repomanage", "reposync", "show_leaves"]
-)
+# Its list is read here instead, to tell holds from what is not on offer.
+LOCK_PLUGIN = "versionlock"
 _KERNEL_NAMES = ["kernel", "kernel-core"]
 _ADVISORY_KINDS = {
     hawkey.ADVISORY_SECURITY: "security",
@@ -41,7 +36,7 @@ def facts(request: Dict[str, Any]) -> Dict[str, Any]:
     dnf_output reads the answer. Packages of one name stand in version order, the oldest first.
     """
     gc.disable()  # tens of thousands of small objects, all of them needed to the end
-    base = dnf_child_sack.configured(request, _PLUGINS_LEFT_OUT)
+    base = dnf_child_sack.configured(request, [LOCK_PLUGIN, *COMMAND_PLUGINS])
     base.conf.disable_excludes = ["main"]
     opened = dnf_child_sack.fill(base, request["fetch"])
     query = base.sack.query()

@@ -11,6 +11,14 @@ import dnf.repo
 FETCH_ALWAYS = "always"
 FETCH_MISSING = "missing"
 FETCH_NEVER = "never"
+FETCH_NONE = "none"  # not even from the cache: the installed packages alone
+# The files of plugins that add commands to the command line and nothing else; importing them takes as long as loading a
+# repository.
+COMMAND_PLUGINS = (
+    ["builddep", "changelog", "config_manager", "copr", "debug", "debuginfo-install", "download", "groups_manager"]
+    + ["generate_completion_cache", "leaves", "modulesync", "needs_restarting", "repoclosure", "repodiff", "repograph"]
+    + ["repomanage", "reposync", "show_leaves"]
+)
 
 
 class Opened:
@@ -34,6 +42,8 @@ def configured(request: Dict[str, Any], disabled_plugins: List[str]) -> Any:
     if request.get("cache_dir"):
         base.conf.cachedir = request["cache_dir"]
     base.conf.cacheonly = request["fetch"] == FETCH_NEVER
+    if request["fetch"] == FETCH_NONE:
+        return base
     base.init_plugins(disabled_glob=disabled_plugins)
     base.pre_configure_plugins()
     base.read_all_repos()
@@ -47,6 +57,9 @@ def fill(base: Any, fetch: str) -> Opened:
     Raises dnf's errors where the rpm database can't be read.
     """
     opened = Opened(base)
+    if fetch == FETCH_NONE:
+        base.fill_sack(load_available_repos=False)
+        return opened
     with dnf.lock.build_metadata_lock(base.conf.cachedir, base.conf.exit_on_lock):
         for repo in list(base.repos.iter_enabled()):
             _load(opened, repo, fetch)

@@ -22,7 +22,7 @@ from patchwright.core.plan import (
 from patchwright.core.values import RebootOption, Slot
 
 MAX_QUESTIONS = 4
-MAX_CUMULATIVE = 500
+MAX_CUMULATIVE = 250
 """Its closures name every target before theirs: the answer grows with the square. The rest waits for the next run."""
 
 NO_ANSWER = "the worker gave no answer for it"
