@@ -189,6 +189,28 @@ def test_a_failed_package_whose_old_version_is_gone_is_left_with_its_remedy(
     assert again.plans == []
 
 
+def test_a_package_outside_of_the_plan_that_fails_is_named_and_what_triggered_it_stays(
+    host: Root, repository: AptRepository, planner: Planner
+) -> None:
+    on_trigger = "#!/bin/sh\n[ -z \"$2\" ] || { echo 'the cache is damaged' >&2; exit 1; }\n"
+    watcher = Deb(
+        "tb-watch", "1", scripts={"postinst": on_trigger}, files={"/DEBIAN/triggers": "interest /usr/share/tb\n"}
+    )
+    repository.add("stable", watcher, Deb("tb-doc", "1"), Deb("tb-doc", "2", files={"/usr/share/tb/doc": "new\n"}))
+    prepared(host, repository, "tb-watch=1", "tb-doc=1")
+    run = planner.order(("tb-doc", "all", "1", "2"))
+
+    assert run.work(host).returncode == 1
+
+    assert run.installed["tb-doc"] == "2"
+    assert run.finished["ProblemCode"] == "BROKEN"
+    assert "dpkg --configure -a" in run.finished["Message"]
+    (note,) = run.finished["Notes"]
+    assert "tb-watch" in note
+    assert "the cache is damaged" in note
+    assert "Failures" not in run.finished
+
+
 @pytest.mark.parametrize("policy", ["", "force-confnew\n"], ids=["default", "the node's own"])
 def test_a_changed_configuration_file_is_kept_and_reported_unless_the_node_decides_otherwise(
     host: Root, repository: AptRepository, planner: Planner, policy: str
