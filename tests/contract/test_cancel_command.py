@@ -54,7 +54,9 @@ def test_a_running_command_is_asked_back_and_ends_by_the_nodes_word(fleet: Fleet
     assert own != message.command_id
     assert len(own) == 36
     node.accept(cancel)
-    assert fleet.details(message.command_id) == ["Cancelling"]
+    cancelling = [{"key": "Status", "value": "Cancelling"}]
+    assert len(fleet.ssm.list_commands(Filters=cancelling)["Commands"]) == 1
+    assert len(fleet.ssm.list_command_invocations(Filters=cancelling)["CommandInvocations"]) == 1
     node.reply(message, "Cancelled", {})
     assert fleet.ended(message.command_id)["StatusDetails"] == "Cancelled"
     shown = fleet.ssm.get_command_invocation(CommandId=message.command_id, InstanceId=node.id)
@@ -145,6 +147,9 @@ def test_a_policy_for_some_nodes_does_not_cancel_on_others(fleet: Fleet, server:
     assert fleet.details(command) == ["Pending", "Pending"]
     mine.cancel_command(CommandId=command, InstanceIds=[ours.id])
     assert fleet.details(command) == ["Cancelled", "Pending"]
+    over = fleet.send([ours])
+    ours.run()
+    mine.cancel_command(CommandId=over)
 
 
 def test_the_plain_aws_command_cancels(fleet: Fleet, aws: Callable[..., subprocess.CompletedProcess[str]]) -> None:

@@ -96,9 +96,11 @@ class BootedRoot(Root):
                     stream.close()
             self._launcher.wait(timeout=20)
             self._launcher = None
-            # The kernel removes a dead container's network in its own time; the next boot needs the name.
-            link = f"vb-{self._network.bridge}v{self._number}"
-            subprocess.run(["ip", "link", "del", link], check=False, capture_output=True)
+            subprocess.run(["ip", "link", "del", self._link], check=False, capture_output=True)  # as Root does
+
+    @property
+    def _link(self) -> str:
+        return f"vb-{self._network.bridge}v{self._number}"
 
     @property
     def console(self) -> str:

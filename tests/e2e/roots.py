@@ -258,12 +258,17 @@ class Root:
         self._connect()
 
     def _connect(self) -> None:
-        outside = f"pw{self._network.number}v{self._number}"
+        outside = self._link
         _ip("link", "add", outside, "type", "veth", "peer", "name", "eth0", "netns", str(self._pid))
         _ip("link", "set", outside, "master", self._network.bridge, "up")
         inside = ["nsenter", "--net", "--target", str(self._pid), "ip"]
         subprocess.run([*inside, "addr", "add", f"{self.address}/24", "dev", "eth0"], check=True)
         subprocess.run([*inside, "link", "set", "eth0", "up"], check=True)
+
+    @property
+    def _link(self) -> str:
+        """The outer end of the host's network cable."""
+        return f"pw{self._network.number}v{self._number}"
 
     def popen(
         self, argv: Sequence[str], *, env: Mapping[str, str] | None = None, **options: Any
@@ -348,6 +353,8 @@ class Root:
             if stream is not None:
                 stream.close()
         self._launcher = None
+        # The kernel removes a dead host's network in its own time; the next boot needs the name.
+        subprocess.run(["ip", "link", "del", self._link], check=False, capture_output=True)
 
     def reboot(self) -> None:
         self.power_cut()

@@ -7,7 +7,6 @@ from typing import Any
 from tests.unit.fleet import HERE, NOW, Fleet
 
 from patchwright.core.judgement import Counts, Levels
-from patchwright.core.nodes import ManagedNode
 from patchwright.core.predefined import DEFAULT_FOR
 from patchwright.core.values import (
     LEVELS,
@@ -20,7 +19,7 @@ from patchwright.core.values import (
     Scope,
 )
 from patchwright.store import judgements, nodes, runs
-from patchwright.store.engine import Engine, Tx
+from patchwright.store.engine import Engine
 from patchwright.store.judgements import Verdict
 from patchwright.store.runs import PatchRun
 from patchwright.store.tables import node_seen
@@ -113,39 +112,3 @@ class Judged:
     def seen(self, node_id: NodeId, at: datetime) -> None:
         """The node's facts came at `at`."""
         self.store.write(lambda tx: tx.execute(node_seen.insert().values(node_id=node_id, facts_at=at)))
-
-    def many(self, count: int) -> None:
-        """So many more nodes in one transaction, every tenth not compliant; each with three runs."""
-        first = self.fleet.add()
-
-        def write(tx: Tx) -> None:
-            template = nodes.get_active(tx, first)
-            for number in range(100_000, 100_000 + count):
-                node_id = NodeId(f"mi-{number:017x}")
-                nodes.insert(tx, _copy(template, node_id))
-                bad = number % 10 == 0
-                judgements.save(
-                    tx,
-                    Verdict(
-                        node_id=node_id,
-                        scope=HERE,
-                        baseline_id=UBUNTU,
-                        baseline_version=0,
-                        baseline_source="DEFAULT",
-                        patch_group=f"group-{number % 7}",
-                        status=ComplianceStatus.NON_COMPLIANT if bad else COMPLIANT,
-                        unjudged_reason=None,
-                        overall_level=ComplianceLevel.HIGH if bad else ComplianceLevel.UNSPECIFIED,
-                        counts=Counts(installed=600, missing=int(bad)),
-                        levels=Levels(),
-                        facts_id=1,
-                        judged_at=NOW,
-                        next_change_at=None,
-                    ),
-                )
-
-        self.store.write(write)
-
-
-def _copy(template: ManagedNode, node_id: NodeId) -> ManagedNode:
-    return replace(template, id=node_id, operating_system=None, last_ping_at=None)

@@ -28,6 +28,7 @@ _COMMAND_STATUSES = frozenset(
         "Cancelled",
         "Failed",
         "TimedOut",
+        "Cancelling",
         "AccessDenied",
         "DeliveryTimedOut",
         "ExecutionTimedOut",
@@ -45,6 +46,7 @@ _INVOCATION_STATUSES = frozenset(
         "Cancelled",
         "Failed",
         "TimedOut",
+        "Cancelling",
         "AccessDenied",
         "DeliveryTimedOut",
         "ExecutionTimedOut",
@@ -96,7 +98,8 @@ def cancel(ctx: Context, req: Request) -> Answer:
     command = commands.get(ctx.tx, req["CommandId"], scope=ctx.scope)
     named = req.get("InstanceIds", ())
     chosen = cancellable(ctx.tx, command, named)
-    _require_nodes(ctx, list(named) or [i.node_id for i in chosen])
+    # A cancel that changes nothing is still one of the command: allowed to whom it would be, were it open.
+    _require_nodes(ctx, list(named) or [i.node_id for i in chosen] or commands.node_ids(ctx.tx, command.id))
     cancel_command(ctx.tx, command, chosen, whole=not named, now=ctx.now)
     return {}
 

@@ -134,6 +134,14 @@ def invocations(tx: Tx, command_id: str) -> list[Invocation]:
     return [invocation_from(r) for r in rows]
 
 
+def node_ids(tx: Tx, command_id: str) -> list[NodeId]:
+    """The nodes of a command in their order of dispatch."""
+    rows = tx.execute(
+        select(invocation.c.node_id).where(invocation.c.command_id == command_id).order_by(invocation.c.ordinal)
+    )
+    return [NodeId(r.node_id) for r in rows]
+
+
 def count_by_details(tx: Tx, command_id: str) -> dict[Details, int]:
     """How many invocations of a command are in which state."""
     rows = tx.execute(

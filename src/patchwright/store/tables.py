@@ -414,7 +414,7 @@ command = Table(
     Column("delivery_timed_out_count", Integer, nullable=False),
     Column("open", Boolean, nullable=False),
     Column("cancelled_at", Instant, nullable=True),
-    Column("fast_start", Boolean, nullable=False),
+    Column("fast_start", Boolean, nullable=False, server_default="0"),
     _one_of("status", ["Pending", "InProgress", "Success", "Cancelled", "Failed", "TimedOut", "Cancelling"]),
     Index("ix_command_scope", "account", "region", "requested_at"),
     Index("ix_command_open", "open", "expires_at"),

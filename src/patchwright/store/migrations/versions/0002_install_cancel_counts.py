@@ -70,12 +70,12 @@ def upgrade() -> None:
             "ix_patch_run_no_reboot", ["node_id", "ended_at"], sqlite_where=installs, postgresql_where=installs
         )
 
-    # What is open was sent when every command started fast.
+    # Only what SQLite does in place: a table that others refer to can't be made anew under them.
     with op.batch_alter_table("command", schema=None) as batch_op:
         batch_op.add_column(sa.Column("cancelled_at", sa.BigInteger(), nullable=True))
-        batch_op.add_column(sa.Column("fast_start", sa.Boolean(), nullable=False, server_default=sa.true()))
-    with op.batch_alter_table("command", schema=None) as batch_op:
-        batch_op.alter_column("fast_start", server_default=None)
+        batch_op.add_column(sa.Column("fast_start", sa.Boolean(), nullable=False, server_default="0"))
+    # What is open was sent when every command started fast.
+    op.execute("UPDATE command SET fast_start = true")
 
     with op.batch_alter_table("invocation", schema=None) as batch_op:
         batch_op.add_column(sa.Column("cancel_requested_at", sa.BigInteger(), nullable=True))
