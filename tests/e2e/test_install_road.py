@@ -104,7 +104,8 @@ def made(
 ) -> Iterator[Road]:
     folder = tmp_path_factory.mktemp("road")
     with ExitStack() as stack:
-        server = ServerProcess(folder, lab_network.address).start()
+        # Short polls: a message must not wait in the poll of an agent that was killed.
+        server = ServerProcess(folder, lab_network.address, options=("--poll-seconds", "3")).start()
         stack.callback(server.kill)
         files = FileServer(folder / "repository", lab_network.address)
         stack.callback(files.close)

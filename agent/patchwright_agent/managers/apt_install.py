@@ -17,8 +17,11 @@ from patchwright_agent.managers.installer import (
     BROKEN,
     CANCELLED,
     DISK_FULL,
+    DOWNLOAD,
+    LOCKED,
     MANAGER_FAILED,
     REPOSITORY_CHANGED,
+    SIGNATURE,
     Applied,
     Change,
     Executed,
@@ -32,6 +35,9 @@ from patchwright_agent.managers.installer import (
 from patchwright_agent.managers.model import ManagerError
 
 TIMEOUT_SECONDS = 300
+DOWNLOAD_SECONDS = 5400  # three quarters of what a patch document's step may take
+# The disk, the mirror, a lock: trying one package after another would not help.
+_NOT_A_PACKAGES_FAULT = (DISK_FULL, DOWNLOAD, LOCKED, SIGNATURE)
 _PREFERENCES = "preferences"
 
 
@@ -61,11 +67,13 @@ class AptInstaller(Installer):
         return self._simulated([options.spec(target, self._native) for target in targets])
 
     def preflight(self, items: Sequence[Change]) -> Optional[Tuple[str, str]]:
+        """As the interface says; with items, whatever is to be fetched is fetched here, so that a file that is missing
+        changes nothing, and a cancel need not wait for a slow mirror."""
         problem = checks.locked(self._settings, self._notes.append, self.workplace.tell)
         problem = problem or checks.broken(checks.read_database())
         if problem is None and items:
             problem = checks.crowded(items, [options.spec(item, self._native) for item in items], self._settings)
-        return problem
+        return problem or (self._download(items) if items else None)
 
     def apply(self, items: Sequence[Change]) -> Applied:
         self._pin(items)
@@ -74,14 +82,13 @@ class AptInstaller(Installer):
         objection = self._objection([options.spec(item, self._native) for item in items], items, progress.culprits)
         if objection:
             return Applied((), progress.notes, REPOSITORY_CHANGED, objection)
-        failed = self._downloaded(items)
-        if failed is not None:
-            return Applied((), progress.notes, output.reason_code(failed.output), _said(failed))
+        if self.workplace.is_cancelled():
+            return Applied((), progress.notes, CANCELLED, "the end was asked for before the transaction")
         done = self._install(items, progress)
         if done.returncode == 0 and not self._missing(items):
-            return Applied((), progress.notes)
+            return self._ended(items, progress, "", "")
         code, message = output.reason_code(done.output), _said(done)
-        if code != DISK_FULL:
+        if code not in _NOT_A_PACKAGES_FAULT:
             code, message = self._one_by_one(items, done, progress)
         return self._ended(items, progress, code, message)
 
@@ -104,7 +111,7 @@ class AptInstaller(Installer):
     def database(self) -> Mapping[Slot, FrozenSet[str]]:
         found: Dict[Slot, FrozenSet[str]] = {}
         for record in checks.read_database().present:
-            if checks.is_whole(record):
+            if checks.is_in_place(record):
                 for slot in _slots(record.name, record.arch, self._native):
                     found[slot] = frozenset([record.version])
         return found
@@ -155,12 +162,19 @@ class AptInstaller(Installer):
                 return "%s %s would come in, which is not in the Plan" % (change.name, change.version)
         return ""
 
-    def _downloaded(self, items: Sequence[Change]) -> Optional[Executed]:
-        """Fetch everything first, so that a file that is missing changes nothing. The call, if it failed."""
+    def _download(self, items: Sequence[Change]) -> Optional[Tuple[str, str]]:
+        """Fetch everything into apt's archive folder; the problem if that fails."""
+        self._pin(items)
         specs = [options.spec(item, self._native) for item in items]
         argv = ["apt-get", *options.COMMON, "--no-remove", *self._pinned(), "--download-only", "install", *specs]
-        done = self._execute(argv)
-        return None if done.returncode == 0 else done
+        answer = run.run(argv, DOWNLOAD_SECONDS)
+        if answer.succeeded:
+            return None
+        if answer.timed_out:
+            return DOWNLOAD, "the packages were not fetched in %d seconds; nothing was changed" % DOWNLOAD_SECONDS
+        reason = apt_output.first_error(answer.error_text, "exit code %d" % answer.returncode)
+        code = output.reason_code(answer.text + "\n" + answer.error_text)
+        return code, "the packages were not fetched: %s; nothing was changed" % reason
 
     def _install(self, items: Sequence[Change], progress: _Progress) -> Executed:
         specs = [options.spec(item, self._native) for item in items]
@@ -221,8 +235,13 @@ class AptInstaller(Installer):
             if slot not in progress.culprits and self._missing([item]):
                 progress.culprits.add(slot)
                 progress.failures.append(Failure(item.name, item.arch, message))
-        database = checks.read_database()
-        left = {(record.name, record.arch) for record in database.unfinished()}
+        records = checks.read_database().unfinished()
+        for name in sorted({record.name for record in records} - {item.name for item in items}):
+            said = next((message for slot, message in sorted(words.items()) if slot[0] == name), "it said nothing")
+            note = "%s, which is not in the Plan, is not configured: %s" % (name, said)
+            if note not in progress.notes:
+                progress.notes.append(note)
+        left = {(record.name, record.arch) for record in records if not checks.is_in_place(record)}
         unfinished = [item for item in items if _slots(item.name, item.arch, self._native) & left]
         if unfinished:
             self._take_back(unfinished, progress)
@@ -271,15 +290,20 @@ class AptInstaller(Installer):
                 progress.notes.append(note)
 
     def _ended(self, items: Sequence[Change], progress: _Progress, code: str, message: str) -> Applied:
-        """The outcome, with whatever is still not sound said."""
-        problem = checks.broken(checks.read_database())
-        if problem is not None and code == DISK_FULL:
+        """The outcome. A host that is not sound is told of, even if all items are in place."""
+        database = checks.read_database()
+        unsound = database.unfinished() or database.is_pending
+        if unsound and code == DISK_FULL:
             progress.notes.append("make room, then run: dpkg --configure -a")
-        elif problem is not None:
-            code, message = code or BROKEN, message or problem[1]
-        if not self._missing(items):
-            return Applied(tuple(progress.failures), tuple(progress.notes))
-        return Applied(tuple(progress.failures), tuple(progress.notes), code or MANAGER_FAILED, message)
+        elif unsound:
+            names = _names(database)
+            code = code or BROKEN
+            message = message or "not configured: %s; correct the cause, then run: dpkg --configure -a" % names
+        elif not self._missing(items):
+            code, message = "", ""
+        elif not code:
+            code = MANAGER_FAILED
+        return Applied(tuple(progress.failures), tuple(progress.notes), code, message)
 
 
 def _same(change: Change, item: Change, native: str) -> bool:

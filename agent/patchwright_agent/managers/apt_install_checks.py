@@ -36,8 +36,13 @@ class Database(NamedTuple):
 
 
 def is_whole(record: Record) -> bool:
-    """Installed, configured, without an error mark."""
+    """Installed, configured, without an error mark, nothing outstanding."""
     return record.status[1:2] == "i" and record.status[2:3] in ("", " ")
+
+
+def is_in_place(record: Record) -> bool:
+    """Unpacked and configured; triggers, of this package or of another, may be outstanding."""
+    return record.status[1:2] in ("i", "W", "t") and record.status[2:3] in ("", " ")
 
 
 def read_database() -> Database:

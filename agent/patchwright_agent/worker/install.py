@@ -29,7 +29,7 @@ from patchwright_agent.worker.ending import Ending
 from patchwright_agent.worker.facts import Document
 from patchwright_agent.worker.facts_upload import keep, refresh_failure, upload
 from patchwright_agent.worker.order import Order, Outcome
-from patchwright_agent.worker.plan import Plan, difference, parse_plan
+from patchwright_agent.worker.plan import Plan, UnusablePlan, difference, parse_plan
 from patchwright_agent.worker.run_journal import APPLIED, APPLYING, FINISHED, PLANNED, BadRunId, Entry, RunJournal
 from patchwright_agent.worker.server_calls import Refused, ServerCalls, Unanswered
 from patchwright_agent.worker.transactions import Transactions
@@ -51,7 +51,10 @@ class InstallMeans(NamedTuple):
 
 def install(means: InstallMeans, order: Order) -> Outcome:
     """Carry out the order up to its outcome. Raises what `patch_run` turns into one."""
-    return _Install(means, order).carry_out()
+    try:
+        return _Install(means, order).carry_out()
+    except (UnusablePlan, BadRunId) as error:
+        return Outcome(report.EXIT_FAILURE, str(error))
 
 
 def note_finished(state_dir: str, order: Order) -> None:

@@ -7,7 +7,7 @@ from typing import List, NoReturn
 
 from patchwright_agent.managers.model import ManagerError
 from patchwright_agent.platform import UnsupportedPlatform
-from patchwright_agent.worker import collect, facts, facts_upload, patch_run, report, scope
+from patchwright_agent.worker import collect, facts, facts_upload, report
 from patchwright_agent.worker.collect import CollectRequest
 from patchwright_agent.worker.ending import Ending
 from patchwright_agent.worker.run_lock import RunLock, RunLocked
@@ -76,7 +76,9 @@ def _facts(arguments: argparse.Namespace, state_dir: str) -> int:
 
 
 def _patch(arguments: argparse.Namespace, state_dir: str, token: str, ending: Ending) -> int:
-    from patchwright_agent import transport  # not above: `facts` needs neither HTTP nor TLS, and is quick without
+    # Not above: `facts` needs neither HTTP nor TLS nor what a run is made of, and is quick without.
+    from patchwright_agent import transport
+    from patchwright_agent.worker import patch_run, scope
 
     url = os.environ.get("PATCHWRIGHT_SERVER", "")
     if not url or not token:

@@ -9,15 +9,11 @@ from patchwright_agent import __version__
 from patchwright_agent.managers.installer import DISK_FULL, Installer, Workplace
 from patchwright_agent.managers.model import ManagerError
 from patchwright_agent.platform import UnsupportedPlatform
-from patchwright_agent.worker import install, report
+from patchwright_agent.worker import report
 from patchwright_agent.worker.ending import Ending
 from patchwright_agent.worker.facts import Document
 from patchwright_agent.worker.facts_upload import keep, refresh_failure, upload
-from patchwright_agent.worker.install import InstallMeans
-from patchwright_agent.worker.installers import installer_for
 from patchwright_agent.worker.order import Order, Outcome, exit_code_of, finish, start
-from patchwright_agent.worker.plan import UnusablePlan
-from patchwright_agent.worker.run_journal import BadRunId
 from patchwright_agent.worker.server_calls import Refused, ServerCalls, Unanswered
 
 INSTALL, SCAN = "Install", "Scan"
@@ -26,6 +22,12 @@ _NO_SPACE = 28  # ENOSPC
 
 def stay() -> None:
     """No scope to move into."""
+
+
+def installer_of_host(workplace: Workplace) -> Installer:
+    from patchwright_agent.worker import installers  # an Install's modules are read for an Install alone
+
+    return installers.installer_for(workplace)
 
 
 class PatchRun(NamedTuple):
@@ -40,7 +42,7 @@ class PatchRun(NamedTuple):
     scan_only: bool
     may_refresh: bool
     ending: Ending = Ending()
-    installer: Callable[[Workplace], Installer] = installer_for
+    installer: Callable[[Workplace], Installer] = installer_of_host
     move: Callable[[], None] = stay
 
 
@@ -59,6 +61,8 @@ def execute(run: PatchRun) -> int:
             report.tell(outcome.message)
         code = finish(run.calls, order, outcome)
         if order.operation == INSTALL and not run.scan_only:
+            from patchwright_agent.worker import install
+
             install.note_finished(run.state_dir, order)
     finally:
         run.ending.release()
@@ -72,7 +76,7 @@ def _outcome(run: PatchRun, order: Order) -> Outcome:
         return Outcome(report.EXIT_UNSUPPORTED_SYSTEM, str(error))
     except (Refused, Unanswered) as error:
         return Outcome(report.EXIT_UPLOAD_FAILED, "the server did not take a report: %s" % error)
-    except (ManagerError, UnusablePlan, BadRunId) as error:
+    except ManagerError as error:
         return Outcome(report.EXIT_FAILURE, str(error))
     except OSError as error:
         return Outcome(report.EXIT_FAILURE, str(error), DISK_FULL if error.errno == _NO_SPACE else "")
@@ -100,7 +104,10 @@ def carry_out(run: PatchRun, order: Order) -> Outcome:
         return Outcome(report.EXIT_FAILURE, "an Install needs root on the node; nothing was changed")
     if not order.plan_only:
         run.move()
-    return install.install(InstallMeans(run.calls, run.collect, run.state_dir, run.ending, run.installer), order)
+    from patchwright_agent.worker import install
+
+    means = install.InstallMeans(run.calls, run.collect, run.state_dir, run.ending, run.installer)
+    return install.install(means, order)
 
 
 def scan(run: PatchRun, order: Order) -> Outcome:

@@ -48,6 +48,20 @@ class TestSignals:
         assert ended.value.code == ending.EXIT_TERMINATED == 143
         assert lab.server.sent("FinishPatchRun") == []
 
+    def test_while_packages_are_fetched_the_worker_ends_at_once(self, tmp_path: Path) -> None:
+        lab = InstallLab(tmp_path, LIB)
+
+        def preflight(items: Any) -> None:
+            if items:
+                lab.ending.listen()
+                signal.raise_signal(signal.SIGTERM)
+
+        lab.manager.preflight = preflight  # type: ignore[method-assign]
+        with pytest.raises(SystemExit):
+            lab.work()
+        assert lab.host == {"tb-lib": "1"}
+        assert not (lab.command_dir / "transaction").exists()
+
     def test_a_resumed_worker_that_is_asked_to_end_applies_nothing_more(self, tmp_path: Path) -> None:
         lab = InstallLab(tmp_path, LIB)
         crash_in_transaction(lab)
