@@ -30,8 +30,10 @@ def test_debian_and_its_kin_are_patched_with_apt(identity: str) -> None:
         "ID=rhel\nVERSION_ID=8.10",
         "ID=rocky\nVERSION_ID=9.4",
         "ID=almalinux\nVERSION_ID=10.0",
-    ]
-    + ["ID=ol\nVERSION_ID=9.2", "ID=centos\nVERSION_ID=9", "ID=eurolinux\nID_LIKE='rhel fedora'\nVERSION_ID=9.1"],
+        "ID=ol\nVERSION_ID=9.2",
+        "ID=centos\nVERSION_ID=9",
+        "ID=eurolinux\nID_LIKE='rhel fedora'\nVERSION_ID=9.1",
+    ],
 )
 def test_amazon_linux_2023_and_red_hats_kin_from_8_on_are_patched_with_dnf(identity: str) -> None:
     assert platform.manager_for(platform.parse_os_release(identity)) == "dnf"
