@@ -12,6 +12,7 @@ PACKAGES = {
     "postgresql": "the store's second engine",
     "curl": "how the tutorial's second machine fetches the agent",
     "mmdebstrap": "real roots to patch",
+    "systemd-container": "roots that boot",
     "iproute2": "their networks",
     "apt-utils": "repositories for them",
     "gnupg": "and their signatures",

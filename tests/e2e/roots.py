@@ -44,6 +44,7 @@ _VARIANT = (
 )
 # Not python3-minimal alone: it lacks the json module.
 RECIPE = (*_VARIANT, "--include=python3", SUITE)
+BOOTED_RECIPE = (*_VARIANT, "--include=python3,systemd,systemd-sysv,dbus", SUITE)
 RPM_RECIPE = (*_VARIANT, "--include=python3,rpm,dnf,python3-dnf,dnf-plugins-core", SUITE)
 MAX_NETWORKS = 100
 _FOLDER_PREFIX = "pwlab-"
@@ -106,6 +107,13 @@ def rpm_base(cache_dir: Path = CACHE_DIR) -> Path:
     It is no distribution yet: rpm_repository.py poses a host as one.
     """
     return _base("rpm", RPM_RECIPE, cache_dir)
+
+
+def booted_base(cache_dir: Path = CACHE_DIR) -> Path:
+    """The base of hosts that booted.py boots: with systemd. Raises CannotRun where this machine cannot boot them."""
+    if shutil.which("systemd-nspawn") is None:
+        raise CannotRun("missing systemd-nspawn: apt-get install systemd-container")
+    return _base("booted", BOOTED_RECIPE, cache_dir)
 
 
 def _base(kind: str, recipe: Sequence[str], cache_dir: Path) -> Path:
@@ -202,7 +210,7 @@ class Root:
     @property
     def path(self) -> Path:
         """The host's root folder as seen from outside; valid while it runs."""
-        return Path(f"/proc/{self._pid}/root")
+        return Path(f"/proc/{self.pid}/root")
 
     @property
     def pid(self) -> int:
@@ -271,7 +279,7 @@ class Root:
         enter = [
             "nsenter",
             "--target",
-            str(self._pid),
+            str(self.pid),
             "--mount",
             "--pid",
             "--uts",
@@ -334,7 +342,7 @@ class Root:
         if self._launcher is None:
             return
         with contextlib.suppress(ProcessLookupError):
-            os.kill(self._pid, signal.SIGKILL)
+            os.kill(self.pid, signal.SIGKILL)
         self._launcher.wait(timeout=20)
         for stream in (self._launcher.stdout, self._launcher.stderr):
             if stream is not None:

@@ -5,6 +5,7 @@ The server's part is scripted (planner.py), so that each test says what is order
 
 import os
 import re
+import shutil
 from collections.abc import Iterator
 from typing import Any
 
@@ -110,19 +111,9 @@ def test_exactly_the_plan_goes_in_a_fix_below_the_newest_with_the_dependency_tha
     assert {"tb-new", "tb-auto"} <= set(automatic)  # autoremove may take them later
     assert "tb-lib" not in automatic
     assert not host.exists(run.command_dir + "/transaction")
-
-
-def test_a_plan_alone_changes_nothing(host: Root, repository: AptRepository, planner: Planner) -> None:
-    repository.add("stable", Deb("tb-lib", "1"), Deb("tb-lib", "2"))
-    prepared(host, repository, "tb-lib=1")
-    run = planner.order(("tb-lib", "all", "1", "2"))
-    run.plan_only = True
-
-    assert run.work(host).returncode == 0
-
-    assert versions(host, "tb-lib") == {"tb-lib": "1"}
-    assert run.finished["PlanDigest"] == run.plans[0]["Digest"]
-    assert len(run.facts) == 1
+    runs = "/var/lib/patchwright-agent/runs"
+    found = host.run(["find", runs, "-perm", "/077", "-not", "-name", "preferences"]).stdout
+    assert found == "", "what a run leaves is its owner's alone"
 
 
 def test_what_would_remove_or_change_a_hold_or_cannot_be_resolved_stays_and_the_rest_goes_in(
@@ -306,13 +297,25 @@ def test_a_file_that_is_missing_on_the_mirror_changes_nothing(
     assert versions(host, "tb-*") == {"tb-gone": "1", "tb-lib": "1"}
 
 
-def test_a_repository_that_moves_on_between_plan_and_apply_gets_one_new_plan(
+def test_a_repository_of_files_is_installed_from_too(host: Root, repository: AptRepository, planner: Planner) -> None:
+    repository.add("stable", Deb("tb-lib", "1"), Deb("tb-lib", "2"))
+    prepared(host, repository, "tb-lib=1")
+    shutil.copytree(repository.folder, host.path / "srv/mirror")
+    source = host.read("/etc/apt/sources.list.d/lab.list").replace(repository.url, "file:/srv/mirror")
+    host.write("/etc/apt/sources.list.d/lab.list", source)
+
+    assert planner.order(("tb-lib", "all", "1", "2")).work(host).returncode == 0
+
+    assert versions(host, "tb-lib") == {"tb-lib": "2"}
+
+
+def test_a_repository_that_moves_on_twice_between_plan_and_apply_ends_the_run(
     host: Root, repository: AptRepository, planner: Planner
 ) -> None:
     """The host is refreshed by another program meanwhile; what the target needs now is a newer dependency."""
     repository.add("stable", Deb("tb-app", "1"), Deb("tb-app", "2", depends="tb-new"), Deb("tb-new", "1"))
     prepared(host, repository, "tb-app=1")
-    newest = iter(("2", "3", "4"))
+    newest = iter(("2", "3"))
 
     def move_on(body: dict[str, Any]) -> None:
         if "Mode" in body:
@@ -323,46 +326,43 @@ def test_a_repository_that_moves_on_between_plan_and_apply_gets_one_new_plan(
                 os.utime(path, (known + 10, known + 10))
             host.run(["apt-get", "update"])
 
-    def move_on_once(body: dict[str, Any]) -> None:
-        if not body["Replan"]:
-            move_on(body)
-
     run = planner.order(("tb-app", "all", "1", "2"))
     run.before["SettlePlan"] = move_on
     assert run.work(host).returncode == 1
     assert run.finished["ProblemCode"] == "REPOSITORY_CHANGED"
     assert len(run.plans) == 2
+    assert [replan["Replan"] for replan in run.sent("SettlePlan")] == [False, False, True, True]
     assert "Failures" not in run.finished
     assert versions(host, "tb-*") == {"tb-app": "1"}
 
-    again = planner.order(("tb-app", "all", "1", "2"))
-    newest = iter(("5",))
-    again.before["SettlePlan"] = move_on_once
-    assert again.work(host).returncode == 0
-    assert [replan["Replan"] for replan in again.sent("SettlePlan")] == [False, False, True, True]
-    assert versions(host, "tb-*") == {"tb-app": "2", "tb-new": "5"}
+
+SYSTEMD_RUN = """#!/bin/sh
+echo "$*" >> /var/tmp/scopes
+while [ "$1" != "${1#--}" ]; do shift; done
+exec "$@"
+"""
 
 
-def test_a_plan_that_is_too_old_is_not_applied(host: Root, repository: AptRepository, planner: Planner) -> None:
-    repository.add("stable", Deb("tb-lib", "1"), Deb("tb-lib", "2"))
-    prepared(host, repository, "tb-lib=1")
-    run = planner.order(("tb-lib", "all", "1", "2"))
-    run.lifetime_seconds = 0
-
-    assert run.work(host).returncode == 1
-
-    assert run.finished["ProblemCode"] == "REPOSITORY_CHANGED"
-    assert versions(host, "tb-lib") == {"tb-lib": "1"}
-
-
-def test_every_file_that_a_run_leaves_is_its_owners_alone(
-    host: Root, repository: AptRepository, planner: Planner
+@pytest.mark.parametrize("systemd_run", [SYSTEMD_RUN, "#!/bin/sh\nexit 1\n"], ids=["works", "does not work"])
+def test_under_systemd_an_install_runs_in_a_scope_of_its_own_where_that_works(
+    host: Root, repository: AptRepository, planner: Planner, systemd_run: str
 ) -> None:
+    """These hosts run no systemd: a program of its name stands for it."""
     repository.add("stable", Deb("tb-lib", "1"), Deb("tb-lib", "2"))
     prepared(host, repository, "tb-lib=1")
-    assert planner.order(("tb-lib", "all", "1", "2")).work(host).returncode == 0
+    host.write("/usr/bin/systemd-run", systemd_run, 0o755)
+    host.run(["mkdir", "-p", "/run/systemd/system"])
+    run = planner.order(("tb-lib", "all", "1", "2"))
 
-    found = host.run(["find", "/var/lib/patchwright-agent/runs", "-perm", "/077", "-type", "f"]).stdout.split()
-    open_to_others = [path for path in found if not path.endswith("/preferences")]
-    assert open_to_others == []
-    assert re.match("drwx------", host.run(["ls", "-ld", "/var/lib/patchwright-agent/runs"]).stdout)
+    done = run.work(host)
+
+    assert done.returncode == 0, done.stderr
+    assert versions(host, "tb-lib") == {"tb-lib": "2"}
+    if systemd_run == SYSTEMD_RUN:
+        tried, moved = host.read("/var/tmp/scopes").splitlines()
+        assert tried.endswith(" true")
+        assert re.search(r"--scope --quiet --collect .*-- \S*python3\S* \S+ patch --state-dir", moved)
+        assert len(run.sent("StartPatchRun")) == 2
+    else:
+        assert "going on in the agent's" in done.stderr
+        assert len(run.sent("StartPatchRun")) == 1

@@ -104,7 +104,8 @@ def made(
 ) -> Iterator[Road]:
     folder = tmp_path_factory.mktemp("road")
     with ExitStack() as stack:
-        server = ServerProcess(folder, lab_network.address).start()
+        # Short polls: a message must not wait in the poll of an agent that was killed.
+        server = ServerProcess(folder, lab_network.address, options=("--poll-seconds", "3")).start()
         stack.callback(server.kill)
         files = FileServer(folder / "repository", lab_network.address)
         stack.callback(files.close)
@@ -192,6 +193,24 @@ def test_a_killed_agent_and_a_killed_worker_leave_the_transaction_whole_and_the_
     road.ended(command_id)
     assert versions(road.root, "tb-kill") == {"tb-kill": "2"}
     assert len(road.root.read("/var/tmp/ran").splitlines()) == 1
+
+
+def test_a_cancel_lets_the_transaction_finish_and_tells_what_came_of_it(road: Road) -> None:
+    road.publish("tb-cancel", scripts={"postinst": WAITING})
+    command_id = road.send(Operation="Install", RebootOption="RebootIfNeeded")
+    road.within("tb-cancel")
+    road.ssm.cancel_command(CommandId=command_id)
+    eventually(lambda: road.agent.log, lambda log: f"cancelling command {command_id}" in log)
+
+    road.let_go()
+
+    output = road.ended(command_id, "Cancelled")
+    assert output["ResponseCode"] == 137
+    assert "was let finish" in output["StandardErrorContent"]
+    assert versions(road.root, "tb-cancel") == {"tb-cancel": "2"}
+    assert road.states("tb-cancel")["tb-cancel"].startswith("INSTALLED")
+    assert not road.root.exists("/var/tmp/reboot-asked")
+    assert road.root.run(["dpkg", "--audit"]).stdout == ""
 
 
 def test_a_power_cut_in_the_transaction_is_mended_after_the_boot(road: Road) -> None:

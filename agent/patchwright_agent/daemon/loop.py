@@ -295,6 +295,7 @@ class Daemon:
         state = self._journal.commands.get(target)
         if state is not None and state.final is None:
             self._journal.append(CANCELLED, target)
+            log.say("cancelling command %s" % target)
             self.pool.cancel(target)
         self._say_in_progress(message)
 

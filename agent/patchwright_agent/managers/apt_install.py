@@ -164,9 +164,7 @@ class AptInstaller(Installer):
 
     def _install(self, items: Sequence[Change], progress: _Progress) -> Executed:
         specs = [options.spec(item, self._native) for item in items]
-        done = self._execute(
-            ["apt-get", *options.COMMON, "--no-remove", "--no-download", *self._forced(), "install", *specs]
-        )
+        done = self._execute(["apt-get", *options.COMMON, "--no-remove", *self._forced(), "install", *specs])
         self._note_kept(done, progress)
         return done
 

@@ -27,7 +27,8 @@ MAX_CONFIGURATION_FILES = 100
 _INST = re.compile(r"Inst (\S+?)(?::(\S+))?(?: \[([^\]\s]+)\])? \((\S+) (?:[^\[\]]* )?\[([^\]\s]+)\]\)")
 _REMOVED = re.compile(r"(?:Remv|Purg) (\S+?)(?::(\S+))? \[")
 _UNMET = re.compile(r" \S+ : ")
-_PROCESSING = re.compile(r"dpkg: error processing (package|archive) (\S+) \(-+[\w-]+\):")
+# After a question about a configuration file that nobody could answer, it stands at the end of the question's line.
+_PROCESSING = re.compile(r"(?:.*\? )?dpkg: error processing (package|archive) (\S+) \(-+[\w-]+\):")
 _ARCHIVE = re.compile(r"(?:.*/)?([^/_]+)_[^/_]*_([^/_]+)\.deb\Z")
 _BEGIN = re.compile(
     r"(?:Setting up|Unpacking|Removing|Processing triggers for) (\S+) \("
@@ -52,9 +53,7 @@ _REASONS = (
     (BROKEN, re.compile(r"dpkg was interrupted|Unmet dependencies\. Try|very bad inconsistent state")),
     (
         DOWNLOAD,
-        re.compile(
-            r"Failed to fetch|Unable to fetch|Hash Sum mismatch|unexpected size|can't find an archive|--no-down"
-        ),
+        re.compile(r"Failed to fetch|Unable to fetch|Hash Sum mismatch|unexpected size|can't find an archive"),
     ),
 )
 

@@ -40,5 +40,5 @@ def refresh_complaint(messages: str) -> str:
     """The first line in which apt-get says that an index is not up to date, "" if it says nothing of the kind."""
     for line in messages.split("\n"):
         if line.startswith("E: ") or line.startswith(_WARNINGS):
-            return text.field(line[3:])
+            return text.field(apt_output.without_password(line[3:]))
     return ""

@@ -11,7 +11,7 @@ from patchwright_agent.daemon.environment import agent_path
 SYSTEMD = "/run/systemd/system"  # exists exactly where systemd is the running init. Source: sd_booted(3)
 MARK = "PATCHWRIGHT_SCOPE"
 TIMEOUT_SECONDS = 30
-_SCOPE = ("systemd-run", "--scope", "--quiet", "--collect")
+_SCOPE = ("systemd-run", "--scope", "--quiet", "--collect", "--description=Patchwright patch run")
 
 
 def move(token: str, state_dir: str, tell: Callable[[str], None]) -> None:

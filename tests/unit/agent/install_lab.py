@@ -32,6 +32,7 @@ from patchwright_agent.worker.server_calls import ServerCalls, TransportErrors
 ERRORS = TransportErrors(transport.ServerError, transport.Unreachable)
 ARCH = "amd64"
 Spec = tuple[str, str, str]  # name, from, to
+LIB, APP, NEW = ("tb-lib", "1", "2"), ("tb-app", "1", "2"), ("tb-new", "", "7")
 
 
 class Crash(BaseException):

@@ -225,6 +225,29 @@ def test_a_second_run_waits_and_then_names_the_first(tmp_path: Path) -> None:
         assert "command c-2" in (tmp_path / run_lock._FILE_NAME).read_text()
 
 
+def test_a_worker_that_starts_again_for_the_same_command_waits_for_its_predecessor(tmp_path: Path) -> None:
+    script = (
+        "import sys; from patchwright_agent.worker.run_lock import RunLock\n"
+        "with RunLock(sys.argv[1], 'command c-1'): print('held', flush=True); sys.stdin.read()"
+    )
+    rival = subprocess.Popen(
+        [sys.executable, "-c", script, str(tmp_path)],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env={"PYTHONPATH": str(AGENT)},
+    )  # fmt: skip
+    waits: list[float] = []
+
+    def wait(seconds: float) -> None:
+        waits.append(seconds)
+        if sum(waits) == 7200:
+            rival.communicate("")  # its transaction has ended
+
+    with rival:
+        assert rival.stdout is not None
+        assert rival.stdout.readline() == "held\n"
+        with RunLock(str(tmp_path), "command c-1", wait):
+            assert sum(waits) == 7200
+
+
 def test_the_token_leaves_the_environment_before_anything_else(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
