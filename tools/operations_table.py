@@ -17,6 +17,7 @@ FAMILIES = (
     ("Patch groups", ("PatchGroup", "PatchBaselineForPatchGroup")),
     ("Patch states", ("InstancePatch", "NodePatches", "ExplainPatch", "PatchGroupState", "StatesForPatchGroup")),
     ("Compliance", ("Compliance",)),
+    ("Plans", ("PatchPlan",)),
     ("Managed nodes and activations", ("Activation", "ManagedInstance", "InstanceInformation")),
     ("Run Command", ("Command",)),
     ("Tags", ("Tags",)),
@@ -25,14 +26,15 @@ FAMILIES = (
 """Heading -> words in an operation's name; the longest word that fits decides."""
 
 NOTES = {
-    "ssm:SendCommand": "`AWS-RunPatchBaseline` (Operation=Scan) and `AWS-RunShellScript`, to ids and tags",
     "ssm:CancelCommand": "a whole command, or its invocations on some nodes",
     "ssm:DescribeInstancePatchStatesForPatchGroup": "by node id; a filter compares one count with one number",
     "ssm:ListComplianceItems": "the patches of one node by title; the type is `Patch`",
     "ssm:ListComplianceSummaries": "one row, for the type `Patch`",
     "ssm:ListResourceComplianceSummaries": "a row for each node that is judged, by its id",
     "patchwright:DescribeComplianceGroups": "every registered node in one group, by the group's value",
-    "ssm:GetCommandInvocation": "`PluginName` is needed for `AWS-RunPatchBaseline`, which has three steps",
+    "ssm:SendCommand": "`AWS-RunPatchBaseline`, `Patchwright-PlanPatches` and `AWS-RunShellScript`, to ids and tags",
+    "ssm:GetCommandInvocation": "`PluginName` is needed for the two patch documents, which have three steps",
+    "patchwright:GetPatchPlan": "of a command named, else the node's latest",
     "ssm:AddTagsToResource": "patch baselines and managed nodes",
     "ssm:RemoveTagsFromResource": "patch baselines and managed nodes",
     "ssm:ListTagsForResource": "patch baselines and managed nodes",

@@ -6,9 +6,11 @@ from datetime import UTC, datetime
 from tools import generated
 
 from patchwright.core.baselines import PatchBaseline
+from patchwright.core.failures import ProblemCode, dropped_words, kept_text, problem_words
 from patchwright.core.judgement import Reason, ReasonCode, ReleaseSource, UnjudgedCode
+from patchwright.core.plan import DropCode, DroppedTarget
 from patchwright.core.sentences import Subject, remedy_for, sentence_for
-from patchwright.core.values import BaselineId, OperatingSystem
+from patchwright.core.values import BaselineId, OperatingSystem, Slot
 
 REFERENCE = "docs/reference/reason-codes.md"
 MEANINGS = {
@@ -29,6 +31,7 @@ MEANINGS = {
     ReasonCode.HELD: "Approved and missing, but held on the node.",
     ReasonCode.PHASED: "Approved and missing, but the vendor's gradual roll-out has not reached the node.",
     ReasonCode.FAILED_LAST_INSTALL: "Approved, and the last Install could not bring it in.",
+    ReasonCode.LEFT_OUT_OF_PLAN: "Approved and missing, and the node's last Plan leaves it out.",
     ReasonCode.PENDING_REBOOT: "Installed without a reboot, and the node has not been booted since.",
     ReasonCode.NO_CVE_SOURCE: "The node's repositories publish no CVE data (all of apt).",
     ReasonCode.CVE_NOT_FOUND: "No notice of the node's repositories names the CVE.",
@@ -59,6 +62,20 @@ _NOT_IN_SENTENCES = frozenset(
     }
 )
 """Their sentence quotes what was asked for; `core/explain.py` makes it."""
+_FAILURES = {
+    ReasonCode.FAILED_LAST_INSTALL: kept_text(ProblemCode.LOCKED, problem_words(ProblemCode.LOCKED)),
+    ReasonCode.LEFT_OUT_OF_PLAN: kept_text(
+        DropCode.BLOCKED_DEPENDENCY,
+        dropped_words(
+            DroppedTarget(
+                slot=Slot(name="openssl", arch="amd64"),
+                version="3.0.2-2",
+                code=DropCode.BLOCKED_DEPENDENCY,
+                because_of="libssl3.amd64:3.0.2-2",
+            )
+        ),
+    ),
+}
 _DAY = datetime(2026, 11, 2, tzinfo=UTC)
 
 
@@ -84,6 +101,7 @@ def _reason(code: ReasonCode) -> Reason:
         released_at=datetime(2026, 10, 26, tzinfo=UTC),
         release_source=ReleaseSource.FIRST_REPORT,
         approved_at=_DAY,
+        details=(_FAILURES[code],) if code in _FAILURES else (),
     )
 
 

@@ -11,6 +11,7 @@ from patchwright.api import (
     explain,
     nodes,
     patch_groups,
+    patch_plans,
     patch_states,
     tags,
 )
@@ -30,6 +31,7 @@ MODULES = (
     explain,
     nodes,
     patch_groups,
+    patch_plans,
     patch_states,
     tags,
     credentials,

@@ -137,7 +137,7 @@ def test_scan_only_scans_without_a_refresh_and_refuses_everything_else(tmp_path:
     assert "nothing was changed" in finish["Message"]
 
 
-@pytest.mark.parametrize("operation", ["Install", "Frobnicate", ""])
+@pytest.mark.parametrize("operation", ["Frobnicate", ""])
 def test_an_operation_that_cannot_be_carried_out_ends_with_a_clear_failure(tmp_path: Path, operation: str) -> None:
     order = dict(ORDER, Operation=operation)
     server = FakeServer(StartPatchRun=[order], FinishPatchRun=[{"Report": "", "ExitCode": 1}])
