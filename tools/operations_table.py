@@ -16,7 +16,7 @@ FAMILIES = (
     ("Patch baselines", ("PatchBaseline",)),
     ("Patch groups", ("PatchGroup", "PatchBaselineForPatchGroup")),
     ("Patch states", ("InstancePatch", "NodePatches", "ExplainPatch")),
-    ("Managed nodes and activations", ("Activation", "ManagedInstance", "InstanceInformation")),
+    ("Managed nodes and activations", ("Activation", "ManagedInstance", "InstanceInformation", "DescribeNodes")),
     ("Run Command", ("Command",)),
     ("Tags", ("Tags",)),
     ("Accounts and access keys", ("AccessKey", "Account", "ServerInformation")),

@@ -52,6 +52,11 @@ def upgrade() -> None:
         for name in ("boot_id", "plan_only", "plans", "reboots_asked"):
             batch_op.alter_column(name, server_default=None)
 
+    with op.batch_alter_table("node", schema=None) as batch_op:
+        batch_op.add_column(sa.Column("scan_only", sa.Boolean(), nullable=False, server_default=sa.false()))
+    with op.batch_alter_table("node", schema=None) as batch_op:
+        batch_op.alter_column("scan_only", server_default=None)
+
     with op.batch_alter_table("command", schema=None) as batch_op:
         batch_op.add_column(sa.Column("cancelled_at", sa.BigInteger(), nullable=True))
 
