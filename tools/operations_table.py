@@ -16,6 +16,7 @@ FAMILIES = (
     ("Patch baselines", ("PatchBaseline",)),
     ("Patch groups", ("PatchGroup", "PatchBaselineForPatchGroup")),
     ("Patch states", ("InstancePatch", "NodePatches", "ExplainPatch")),
+    ("Plans", ("PatchPlan",)),
     ("Managed nodes and activations", ("Activation", "ManagedInstance", "InstanceInformation", "DescribeNodes")),
     ("Run Command", ("Command",)),
     ("Tags", ("Tags",)),
@@ -24,8 +25,9 @@ FAMILIES = (
 """Heading -> words in an operation's name; the longest word that fits decides."""
 
 NOTES = {
-    "ssm:SendCommand": "`AWS-RunPatchBaseline` (Operation=Scan) and `AWS-RunShellScript`, to ids and tags",
-    "ssm:GetCommandInvocation": "`PluginName` is needed for `AWS-RunPatchBaseline`, which has three steps",
+    "ssm:SendCommand": "`AWS-RunPatchBaseline`, `Patchwright-PlanPatches` and `AWS-RunShellScript`, to ids and tags",
+    "ssm:GetCommandInvocation": "`PluginName` is needed for the two patch documents, which have three steps",
+    "patchwright:GetPatchPlan": "of a command named, else the node's latest",
     "ssm:AddTagsToResource": "patch baselines and managed nodes",
     "ssm:RemoveTagsFromResource": "patch baselines and managed nodes",
     "ssm:ListTagsForResource": "patch baselines and managed nodes",

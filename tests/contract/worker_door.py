@@ -61,9 +61,59 @@ class Worker:
         assert self.put(parts, needed) == {"Accepted": True, "NeedParts": []}
         return needed
 
-    def finish(self, exit_code: int = 0, message: str = "") -> dict[str, Any]:
-        body = {"RunId": self.run_id, "ExitCode": exit_code, "Message": message, "AgentVersion": "0.1.0"}
+    def finish(self, exit_code: int = 0, message: str = "", **more: Any) -> dict[str, Any]:
+        body = {"RunId": self.run_id, "ExitCode": exit_code, "Message": message, "AgentVersion": "0.1.0", **more}
         return self.call("FinishPatchRun", body)
+
+    def ask(self, parts: dict[str, str], **more: Any) -> dict[str, Any]:
+        """One SettlePlan call on the facts that were reported."""
+        return self.call("SettlePlan", {"RunId": self.run_id, "FactsDigest": document_digest(parts), **more})
+
+    def settle(self, parts: dict[str, str], manager: "Manager | None" = None, **more: Any) -> dict[str, Any]:
+        """Answer every question as `manager` does; the Plan."""
+        manager = manager or Manager()
+        answer = self.ask(parts, **more)
+        questions = 0
+        while answer["State"] == "RESOLVE":
+            questions += 1
+            assert questions <= 4
+            manager.asked.append((answer["Mode"], [t["Name"] for t in answer["Targets"]]))
+            closures = manager.answer(answer["Mode"], answer["Targets"])
+            answer = self.ask(parts, Mode=answer["Mode"], Closures=closures, **more)
+        return dict(answer["Plan"])
+
+
+class Manager:
+    """A package manager's simulation: `brings` are further changes by target's name, `problems` what it can't do."""
+
+    def __init__(
+        self, brings: dict[str, list[dict[str, str]]] | None = None, problems: dict[str, str] | None = None
+    ) -> None:
+        self.brings = brings or {}
+        self.problems = problems or {}
+        self.asked: list[tuple[str, list[str]]] = []
+
+    def answer(self, mode: str, targets: list[dict[str, str]]) -> list[dict[str, Any]]:
+        if mode == "TOGETHER":
+            return [self.simulate(targets)]
+        if mode == "EACH":
+            return [self.of(t, [t]) for t in targets]
+        fitting: list[dict[str, str]] = []
+        closures = []
+        for target in targets:
+            closures.append(self.of(target, [*fitting, target]))
+            if "Problem" not in closures[-1]:
+                fitting.append(target)
+        return [*closures, self.simulate(fitting)]
+
+    def of(self, target: dict[str, str], targets: list[dict[str, str]]) -> dict[str, Any]:
+        return {**{k: target[k] for k in ("Name", "Arch", "Version")}, **self.simulate(targets)}
+
+    def simulate(self, targets: list[dict[str, str]]) -> dict[str, Any]:
+        incoming = [dict(t) for t in targets]
+        incoming += [change for t in targets for change in self.brings.get(t["Name"], [])]
+        problem = next((self.problems[t["Name"]] for t in targets if t["Name"] in self.problems), "")
+        return {"Incoming": incoming, "Removed": [], **({"Problem": problem} if problem else {})}
 
 
 def digest_of(text: str) -> str:

@@ -8,14 +8,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.property.fleets import EPOCH, Situation, all_versions, entries, situations
 from tests.property.second_judge import RANK, judge_again
+from tests.unit.core.hosts import settled
 
 from patchwright.core.approval import Approver, approval_of
 from patchwright.core.facts import NodeFacts
 from patchwright.core.judge import judge
 from patchwright.core.judgement import Judgement, Reason, ReasonCode
 from patchwright.core.lists import listed
-from patchwright.core.plan import plan, targets_of
-from patchwright.core.values import ComplianceLevel, ComplianceStatus, PatchState, RebootOption
+from patchwright.core.plan import targets_of
+from patchwright.core.values import ComplianceLevel, ComplianceStatus, PatchState
 
 moments = st.integers(-20 * 24, 20 * 24).map(lambda hours: EPOCH + timedelta(hours=hours))
 
@@ -113,7 +114,7 @@ def test_a_rejected_patch_is_never_a_target(situation: Situation) -> None:
     for line in judgement.lines:
         if line.target is not None:
             assert listed(line.target, baseline.rejected_patches) is None
-    made = plan(judgement, baseline, {}, RebootOption.NO_REBOOT)
+    made = settled(judgement, facts, baseline)
     assert {item.slot for item in made.items} == {line.slot for line in targets_of(judgement)}
     everything = replace(baseline, rejected_patches=("*",))
     assert targets_of(_judged((facts, everything, *situation[2:]))) == ()

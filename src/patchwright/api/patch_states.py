@@ -31,9 +31,13 @@ def describe_instance_patch_states(ctx: Context, req: Request) -> Answer:
     here = {n.id for n in nodes.get_many(ctx.tx, ctx.scope, wanted)}
     verdicts = [v for v in judgements.find_many(ctx.tx, sorted(here)) if v.facts_id is not None]
     page = verdicts[:limit]
-    latest = runs.latest(ctx.tx, [v.node_id for v in page])
+    ids = [v.node_id for v in page]
+    latest, no_reboot = runs.latest(ctx.tx, ids), runs.last_no_reboot_installs(ctx.tx, ids)
     more = page[-1].node_id if len(verdicts) > limit else None
-    states = [_state_to(ctx, v, latest.get(v.node_id)) for v in page]
+    states = [
+        {**_state_to(ctx, v, latest.get(v.node_id)), "LastNoRebootInstallOperationTime": no_reboot.get(v.node_id)}
+        for v in page
+    ]
     return {"InstancePatchStates": states, "NextToken": ctx.page(req, more)}
 
 

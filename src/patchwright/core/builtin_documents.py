@@ -9,6 +9,9 @@ from patchwright.core.documents import Document
 
 RUN_PATCH_BASELINE = "AWS-RunPatchBaseline"
 RUN_SHELL_SCRIPT = "AWS-RunShellScript"
+PLAN_PATCHES = "Patchwright-PlanPatches"
+PATCH_DOCUMENTS = frozenset({RUN_PATCH_BASELINE, PLAN_PATCHES})
+"""Their steps start the patch worker: they, and no others, are delivered with a run token."""
 
 _UUID_OR_EMPTY = "(^$)|^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$"
 # No quotes, blanks, $, backquote, backslash or control characters: such a value is never harmful, even in a shell.
@@ -33,6 +36,9 @@ def _not_built(system: str) -> list[str]:
     return [f"echo 'Patching {system} is not built yet in this release of Patchwright.'", "exit 1"]
 
 
+_REBOOT_OPTION = {"type": "String", "default": "RebootIfNeeded", "allowedValues": ["RebootIfNeeded", "NoReboot"]}
+
+
 def _patch_step(name: str, action: str, platform: str, script: list[str]) -> dict[str, Any]:
     return {
         "action": action,
@@ -41,6 +47,12 @@ def _patch_step(name: str, action: str, platform: str, script: list[str]) -> dic
         "inputs": {"timeoutSeconds": "7200", "runCommand": script},
     }
 
+
+_PATCH_STEPS = [
+    _patch_step("PatchWindows", "aws:runPowerShellScript", "Windows", _not_built("Windows")),
+    _patch_step("PatchLinux", "aws:runShellScript", "Linux", _WORKER),
+    _patch_step("PatchMacOS", "aws:runShellScript", "MacOS", _not_built("macOS")),
+]
 
 _DOCUMENTS = (
     Document(
@@ -59,17 +71,20 @@ _DOCUMENTS = (
                 "SnapshotId": {"type": "String", "default": "", "allowedPattern": _UUID_OR_EMPTY},
                 "InstallOverrideList": _LOCATION,
                 "BaselineOverride": _LOCATION,
-                "RebootOption": {
-                    "type": "String",
-                    "default": "RebootIfNeeded",
-                    "allowedValues": ["RebootIfNeeded", "NoReboot"],
-                },
+                "RebootOption": _REBOOT_OPTION,
             },
-            "mainSteps": [
-                _patch_step("PatchWindows", "aws:runPowerShellScript", "Windows", _not_built("Windows")),
-                _patch_step("PatchLinux", "aws:runShellScript", "Linux", _WORKER),
-                _patch_step("PatchMacOS", "aws:runShellScript", "MacOS", _not_built("macOS")),
-            ],
+            "mainSteps": _PATCH_STEPS,
+        },
+    ),
+    Document(
+        name=PLAN_PATCHES,
+        version="1",
+        owner="Patchwright",
+        content={
+            "schemaVersion": "2.2",
+            "description": "Scans a node and says what an Install would change, dependencies and reboot included.",
+            "parameters": {"RebootOption": _REBOOT_OPTION},
+            "mainSteps": _PATCH_STEPS,
         },
     ),
     Document(

@@ -21,6 +21,11 @@ class ExitCode(IntEnum):
     BOTH_OVERRIDES = 167
 
     @property
+    def asks_for_reboot(self) -> bool:
+        """Whether the host must reboot before the run is over."""
+        return self in _AFTER_REBOOT
+
+    @property
     def before_reboot(self) -> "ExitCode":
         """What the step ends with now: each of the three reboot codes shows as REBOOT."""
         return ExitCode.REBOOT if self in _AFTER_REBOOT else self
@@ -29,6 +34,11 @@ class ExitCode(IntEnum):
     def after_reboot(self) -> "ExitCode":
         """What the step ends with once the host is back."""
         return _AFTER_REBOOT.get(self, self)
+
+
+def known_code(code: int) -> ExitCode | None:
+    """The code as one of ours; None for anything else that a worker may end with, such as a signal's."""
+    return next((known for known in ExitCode if known == code), None)
 
 
 _AFTER_REBOOT = {

@@ -1,36 +1,53 @@
-"""One run of the patch worker: hello -> order -> facts -> judgement -> report. Source: decisions.md 1 and 2."""
+"""One run of the patch worker, from its hello to its facts. Source: decisions.md 1 and 2."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
-from patchwright.core.builtin_documents import RUN_PATCH_BASELINE
+from patchwright.core.boots import after_boot
+from patchwright.core.builtin_documents import PATCH_DOCUMENTS, PLAN_PATCHES
 from patchwright.core.documents import Document, delivered_parameters
 from patchwright.core.errors import Invalid, Kind, NotFound, Refused
+from patchwright.core.exit_codes import ExitCode, known_code
 from patchwright.core.nodes import ManagedNode
-from patchwright.core.report import report_of
-from patchwright.core.values import PatchOperation, RebootOption
+from patchwright.core.overrides import check_overrides
+from patchwright.core.reboot import still_pending
+from patchwright.core.report import NEVER_REBOOTED, REBOOTED
+from patchwright.core.values import PatchOperation, RebootOption, Slot
 from patchwright.flows.facts_document import FACTS_VERSIONS
 from patchwright.flows.judge_fleet import mark_due
-from patchwright.flows.judge_node import JudgedNode, save_if_current
+from patchwright.flows.judge_node import load_facts
+from patchwright.flows.plan_record import read_settling
 from patchwright.flows.ports import Ids
+from patchwright.flows.settle_plan import SettledPlan, settled_plan
 from patchwright.store import commands, facts, judgements, runs
 from patchwright.store.engine import Tx
 from patchwright.store.runs import PatchRun
 
-MAX_MESSAGE = 2_000
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
-    """What a worker is told to do. `known_digest` is that of the facts which the server holds, if any."""
+    """What a worker is told to do. `known_digest` is that of the facts which the server holds, if any.
+
+    `exit_code` is set when there is nothing left to do: the worker prints the run's report and ends with it.
+    """
 
     run: PatchRun
     known_digest: str | None
+    exit_code: int | None = None
+    plan: SettledPlan | None = None
 
 
 def start_patch_run(
-    tx: Tx, *, node: ManagedNode, command_id: str, step: str, facts_versions: list[int], now: datetime, ids: Ids
+    tx: Tx,
+    *,
+    node: ManagedNode,
+    command_id: str,
+    step: str,
+    facts_versions: list[int],
+    boot_id: str,
+    now: datetime,
+    ids: Ids,
 ) -> Order:
     """Answer a worker's hello. A worker that starts again (reboot, kill) goes on with the same run.
 
@@ -44,36 +61,95 @@ def start_patch_run(
     if invocation is None or invocation.details.terminal:
         raise Refused(Kind.RUN, "The command that this worker was started for is over. Nothing was done.")
     command = commands.get(tx, command_id)
-    if command.document_name != RUN_PATCH_BASELINE:
-        raise Refused(Kind.RUN, f"Command {command_id} does not run {RUN_PATCH_BASELINE}.")
+    if command.document_name not in PATCH_DOCUMENTS:
+        raise Refused(Kind.RUN, f"Command {command_id} runs no patch document.")
     run = runs.find_step(tx, node.id, command_id, step)
     if run is None:
-        run = _new_run(ids.uuid(), node, command_id, step, _parameters(command.content, command.parameters), now)
+        document = Document(name=command.document_name, version="1", content=command.content)
+        run = _new_run(ids.uuid(), node, command_id, step, document, command.parameters, boot_id, now)
         runs.insert(tx, run)
     record = facts.current(tx, node.id)
-    return Order(run=run, known_digest=record.report_digest if record else None)
-
-
-def _parameters(content: dict[str, object], given: Mapping[str, list[str]]) -> Mapping[str, str]:
-    return delivered_parameters(Document(name=RUN_PATCH_BASELINE, version="1", content=content), given)
+    order = Order(run=run, known_digest=record.report_digest if record else None)
+    if run.ended_at is not None:
+        return _ended(tx, order, boot_id, now, ids)
+    # While another Plan is being settled, the one before it no longer fits the node.
+    return order if read_settling(run.draft) else replace(order, plan=settled_plan(run, now))
 
 
 def _new_run(
-    run_id: str, node: ManagedNode, command_id: str, step: str, values: Mapping[str, str], now: datetime
+    run_id: str,
+    node: ManagedNode,
+    command_id: str,
+    step: str,
+    document: Document,
+    given: Mapping[str, list[str]],
+    boot_id: str,
+    now: datetime,
 ) -> PatchRun:
-    return PatchRun(
+    values = delivered_parameters(document, given)
+    plan_only = document.name == PLAN_PATCHES
+    run = PatchRun(
         id=run_id,
         node_id=node.id,
         scope=node.scope,
         command_id=command_id,
         step=step,
-        operation=PatchOperation(values["Operation"]),
+        operation=PatchOperation.SCAN if plan_only else PatchOperation(values["Operation"]),
         reboot_option=RebootOption(values["RebootOption"]),
         # A worker that is given none invents one per node, as the managed service's does. Source: 2.4.
-        snapshot_id=values["SnapshotId"] or run_id,
-        override_list=values["InstallOverrideList"],
+        snapshot_id=values.get("SnapshotId") or run_id,
+        override_list=values.get("InstallOverrideList", ""),
         started_at=now,
+        boot_id=boot_id,
+        plan_only=plan_only,
     )
+    refusal = _refusal(run, values.get("BaselineOverride", ""))
+    if refusal is None:
+        return run
+    code, text = refusal
+    return replace(run, ended_at=now, exit_code=code, message=text, report=f"{text}\n")
+
+
+def _refusal(run: PatchRun, baseline_override: str) -> tuple[int, str] | None:
+    """Orders that this server does not carry out: nothing is scanned or installed, and nothing recorded.
+
+    Installing by the baseline what a list was meant to narrow would be worse than installing nothing.
+    """
+    code = check_overrides(run.override_list, baseline_override)
+    if code is not None:
+        return code, "InstallOverrideList and BaselineOverride can't be given together: nothing was done."
+    if baseline_override:
+        return ExitCode.FAILURE, "BaselineOverride is not built yet: nothing was done."
+    if run.override_list and run.operation is PatchOperation.INSTALL:
+        return ExitCode.FAILURE, "InstallOverrideList is not built yet: nothing was installed."
+    return None
+
+
+def _ended(tx: Tx, order: Order, boot_id: str, now: datetime, ids: Ids) -> Order:
+    """A run that has ended: its code, which is another one once the host has rebooted, or never does."""
+    run = order.run
+    code = known_code(run.exit_code or 0)
+    if code is None or not code.asks_for_reboot:
+        return replace(order, exit_code=run.exit_code)
+    state = after_boot(code, asked_in=run.boot_id, now_in=boot_id, asked=run.reboots_asked)
+    report = run.report
+    if state.kept is ExitCode.REBOOT_NEVER_HAPPENED:
+        report = NEVER_REBOOTED + report
+        _restore_pending(tx, run, now, ids)
+    elif state.kept is not code:
+        report = REBOOTED + report
+    run = replace(run, exit_code=state.kept, reboots_asked=state.asked, report=report)
+    runs.update(tx, run.id, exit_code=run.exit_code, reboots_asked=run.reboots_asked, report=run.report)
+    return replace(order, run=run, exit_code=state.shown)
+
+
+def _restore_pending(tx: Tx, run: PatchRun, now: datetime, ids: Ids) -> None:
+    """Patches were shown as if the reboot had happened. It has not: they wait for it. Source: 6.3, 6.4."""
+    rows = (run.result or {}).get("waiting", [])
+    waiting = frozenset((Slot(name=name, arch=arch), version, boot_id) for name, arch, version, boot_id in rows)
+    history = judgements.history(tx, run.node_id)
+    judgements.save_history(tx, run.node_id, replace(history, pending_reboot=history.pending_reboot | waiting))
+    mark_due(tx, run.scope, node_ids=[run.node_id], cause="reboot", now=now, ids=ids)
 
 
 def run_of(tx: Tx, run_id: str, node_id: str, command_id: str, step: str) -> PatchRun:
@@ -92,37 +168,18 @@ def note_facts(tx: Tx, run: PatchRun, now: datetime, ids: Ids) -> None:
         mark_due(tx, run.scope, node_ids=[run.node_id], cause="scan", now=now, ids=ids)
 
 
-def finish_patch_run(
-    tx: Tx, run: PatchRun, judged: JudgedNode, *, exit_code: int, message: str, now: datetime
-) -> tuple[str, int]:
-    """End a run with the report for its output; a repeat gets the first answer and changes nothing.
+def forget_booted(tx: Tx, node: ManagedNode, now: datetime, ids: Ids) -> None:
+    """Forget pending reboots that the node's facts show to be over: another boot, or the version is gone.
 
-    Returns the report and the exit code that the worker must end with.
+    Source: patch-baselines.md 6.4; decisions.md 12.
     """
-    if run.ended_at is not None and run.exit_code is not None:
-        return run.report, run.exit_code
-    code = exit_code if exit_code or run.facts_at is not None else 1
-    governed = judged.governed
-    report = report_of(
-        node=judged.node.label,
-        operation=run.operation,
-        baseline_id=governed.baseline.id,
-        baseline_name=governed.baseline.name,
-        patch_group=governed.resolution.patch_group,
-        snapshot_id=run.snapshot_id,
-        outcome=judged.outcome,
-        problems=judged.facts.state.problems if judged.facts else (),
-        message=message,
-    )
-    result = {
-        "baseline_id": governed.baseline.id,
-        "baseline_version": governed.version,
-        "patch_group": governed.resolution.patch_group,
-        "status": judged.status,
-        "counts": asdict(judged.counts),
-    }
-    said = "".join(c if c.isprintable() else " " for c in message[:MAX_MESSAGE])
-    runs.update(tx, run.id, ended_at=now, exit_code=code, message=said, report=report, result=result)
-    # When facts or baseline moved on meanwhile, the judging loop, which was told, has the last word.
-    save_if_current(tx, judged)
-    return report, code
+    history = judgements.history(tx, node.id)
+    if not history.pending_reboot:
+        return
+    known = load_facts(tx, node, facts.current(tx, node.id))
+    if known is None:
+        return
+    rows = still_pending(history.pending_reboot, known)
+    if rows != history.pending_reboot:
+        judgements.save_history(tx, node.id, replace(history, pending_reboot=rows))
+        mark_due(tx, node.scope, node_ids=[node.id], cause="boot", now=now, ids=ids)

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from patchwright.core.builtin_documents import RUN_PATCH_BASELINE
+from patchwright.core.builtin_documents import PATCH_DOCUMENTS
 from patchwright.core.commands import Command, Details, Invocation, StepResult, details_of_reply, may_move
 from patchwright.core.documents import Document, delivered_parameters
 from patchwright.core.nodes import ManagedNode
@@ -55,8 +55,8 @@ def take_messages(tx: Tx, node: ManagedNode, now: datetime) -> list[Message]:
             values |= {"details": Details.IN_PROGRESS, "trace": ""}
         commands.update_invocation(tx, command.id, node.id, **values)
         settle(tx, command.id)
-        # Only the product's own patch document gets a token: no one else's script may speak as a worker.
-        tokens = command.document_name == RUN_PATCH_BASELINE
+        # Only the product's own patch documents get a token: no one else's script may speak as a worker.
+        tokens = command.document_name in PATCH_DOCUMENTS
         names = tuple(s["name"] for s in command.content["mainSteps"]) if tokens else ()
         taken.append(Message(command=command, invocation=invocation, token_steps=names))
     return taken

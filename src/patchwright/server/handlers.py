@@ -9,6 +9,7 @@ from patchwright.api import (
     node_list,
     nodes,
     patch_groups,
+    patch_plans,
     patch_states,
     tags,
 )
@@ -26,6 +27,7 @@ MODULES = (
     node_list,
     nodes,
     patch_groups,
+    patch_plans,
     patch_states,
     tags,
     credentials,

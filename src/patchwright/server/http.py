@@ -28,7 +28,14 @@ MAX_BODY = 1_048_576
 MAX_FACTS_BODY = 33_554_432
 """A report of 65,535 packages has about 10 MB; operators' requests never come near their own limit."""
 MAX_DRAINED = 67_108_864
-LARGE_TARGETS = frozenset({"Patchwright.PutFacts"})
+MAX_PLAN_BODY = 16_777_216
+"""Closures of 500 targets that were tried one after the other have about 10 MB."""
+LIMITS = {
+    "Patchwright.PutFacts": MAX_FACTS_BODY,
+    "Patchwright.ReportFacts": MAX_FACTS_BODY,
+    "Patchwright.SettlePlan": MAX_PLAN_BODY,
+}
+"""Operations whose requests may be larger than MAX_BODY."""
 
 
 class BodyTooLarge(WireError):
@@ -72,7 +79,7 @@ class Edge:
         return response
 
     async def _call(self, request: Request, operation: Operation | UnknownOperation, request_id: str) -> Response:
-        limit = MAX_FACTS_BODY if operation.target in LARGE_TARGETS else MAX_BODY
+        limit = LIMITS.get(operation.target, MAX_BODY)
         signed = await _signed(request, limit)
         now = self._state.clock.now()
         address = request.client.host if request.client else ""

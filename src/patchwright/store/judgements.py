@@ -93,6 +93,37 @@ def history(tx: Tx, node_id: NodeId) -> History:
     )
 
 
+def save_history(tx: Tx, node_id: NodeId, new: History) -> None:
+    """Replace what earlier runs left behind on the node."""
+    rows = [
+        {
+            "node_id": node_id,
+            "name": slot.name,
+            "arch": slot.arch,
+            "version": version,
+            "state": PatchState.FAILED,
+            "boot_id": "",
+            "detail": new.failed_reasons.get((slot, version), ""),
+        }
+        for slot, version in new.failed
+    ]
+    rows += [
+        {
+            "node_id": node_id,
+            "name": slot.name,
+            "arch": slot.arch,
+            "version": version,
+            "state": PatchState.INSTALLED_PENDING_REBOOT,
+            "boot_id": boot_id,
+            "detail": "",
+        }
+        for slot, version, boot_id in new.pending_reboot
+    ]
+    tx.execute(overlay.delete().where(overlay.c.node_id == node_id))
+    if rows:
+        tx.execute(overlay.insert(), rows)
+
+
 def clear_failed(tx: Tx, node_id: NodeId) -> bool:
     """A Scan clears FAILED: what is still not there is MISSING again. Whether there was any. Source: 6.1."""
     gone = tx.execute(overlay.delete().where(overlay.c.node_id == node_id, overlay.c.state == PatchState.FAILED))

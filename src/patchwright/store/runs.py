@@ -1,10 +1,11 @@
 """Runs of the patch worker: one per (node, command, step). Their results are kept as they were."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import func, or_, select
 
 from patchwright.core.values import NodeId, PatchOperation, RebootOption, Scope
 from patchwright.store.engine import Tx
@@ -64,18 +65,56 @@ def update(tx: Tx, run_id: str, **values: Any) -> None:
     tx.execute(patch_run.update().where(patch_run.c.id == run_id).values(**values))
 
 
-def latest(tx: Tx, node_ids: list[str]) -> dict[str, PatchRun]:
-    """The latest operation of each node that reported facts, ended or not."""
+_LIGHT = [c for c in patch_run.c if c.name not in ("report", "draft", "plan")]
+"""What lists of many nodes need of a run; the rest can be megabytes."""
+
+
+def latest(tx: Tx, node_ids: Sequence[str]) -> dict[str, PatchRun]:
+    """The latest operation of each node that reported facts, ended or not; without its report and Plan."""
     rows = tx.execute(
-        select(patch_run)
+        select(*_LIGHT)
         .where(patch_run.c.node_id.in_(node_ids), patch_run.c.facts_at.is_not(None))
         .order_by(patch_run.c.node_id, patch_run.c.facts_at)
     ).mappings()
     return {r["node_id"]: _run(r) for r in rows}
 
 
-def _first(tx: Tx, *where: Any) -> PatchRun | None:
-    row = tx.execute(select(patch_run).where(*where)).mappings().first()
+def latest_plan(tx: Tx, node_id: str) -> PatchRun | None:
+    """The node's run that settled, or is settling, a Plan last."""
+    return _first(
+        tx,
+        patch_run.c.node_id == node_id,
+        or_(patch_run.c.plan.is_not(None), patch_run.c.draft.is_not(None)),
+        newest_first=True,
+    )
+
+
+def of_command(tx: Tx, node_id: str, command_id: str) -> PatchRun | None:
+    """The node's run of a command: a patch document has one step for each platform."""
+    return _first(tx, patch_run.c.node_id == node_id, patch_run.c.command_id == command_id, newest_first=True)
+
+
+def last_no_reboot_installs(tx: Tx, node_ids: Sequence[str]) -> dict[str, datetime]:
+    """When the last Install with NoReboot that settled a Plan ended, of those nodes that had one."""
+    rows = tx.execute(
+        select(patch_run.c.node_id, func.max(patch_run.c.ended_at).label("at"))
+        .where(
+            patch_run.c.node_id.in_(node_ids),
+            patch_run.c.operation == PatchOperation.INSTALL,
+            patch_run.c.reboot_option == RebootOption.NO_REBOOT,
+            patch_run.c.planned_at.is_not(None),
+            patch_run.c.ended_at.is_not(None),
+        )
+        .group_by(patch_run.c.node_id)
+    )
+    return {r.node_id: r.at for r in rows}
+
+
+def _first(tx: Tx, *where: Any, newest_first: bool = False) -> PatchRun | None:
+    statement = select(patch_run).where(*where)
+    if newest_first:
+        statement = statement.order_by(patch_run.c.started_at.desc(), patch_run.c.id.desc()).limit(1)
+    row = tx.execute(statement).mappings().first()
     return None if row is None else _run(row)
 
 

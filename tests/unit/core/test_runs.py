@@ -1,17 +1,16 @@
-"""Plan, outcome, reboot, overrides, snapshots. Source: spec/patch-baselines.md 1.7, 2.4, 5, 6."""
+"""Exit codes, reboot, overrides, snapshots. Source: spec/patch-baselines.md 1.7, 2.4, 5, 6."""
 
-from dataclasses import replace
 from datetime import date, timedelta
 from typing import ClassVar
 
 import pytest
-from tests.unit.core.builders import TODAY, baseline, blocking, deb, judged, kb, node, notice, rpm, rule
+from tests.unit.core.builders import TODAY, baseline, blocking, deb, kb, node, notice, rpm
 
 from patchwright.core.baselines import FilterKey, RejectedAction
 from patchwright.core.errors import Invalid
 from patchwright.core.exit_codes import ExitCode
 from patchwright.core.judgement import History
-from patchwright.core.outcome import after_install, exit_code_of
+from patchwright.core.outcome import exit_code_of
 from patchwright.core.overrides import (
     allows,
     baseline_override,
@@ -20,7 +19,6 @@ from patchwright.core.overrides import (
     install_override_list,
     override_targets,
 )
-from patchwright.core.plan import Closure, DropCode, ItemRole, plan
 from patchwright.core.reboot import RebootReason, pending_after, reboot_decision, still_pending
 from patchwright.core.snapshots import RETENTION, SnapshotKey, freeze
 from patchwright.core.values import (
@@ -40,65 +38,6 @@ NEEDED = rpm("libcurl", "7.2-1")
 FACTS = node(AL2, OLD, offers=(NEW,))
 IF_NEEDED, NO_REBOOT = RebootOption.REBOOT_IF_NEEDED, RebootOption.NO_REBOOT
 SCAN, INSTALL = PatchOperation.SCAN, PatchOperation.INSTALL
-
-
-def _plan(closure: Closure, *, holds: frozenset[Slot] = frozenset(), **lists):
-    rules = baseline(AL2, rule(), **lists)
-    return plan(judged(FACTS, rules), rules, {CURL: closure}, NO_REBOOT, holds=holds)
-
-
-class TestPlan:
-    def test_targets_and_their_dependencies_by_exact_version(self):
-        made = _plan(Closure(incoming=(NEEDED, rpm("new", "1-1")), replaces={LIBCURL: "7.1-1"}))
-        assert [(i.slot.name, i.from_version, i.to_version, i.role) for i in made.items] == [
-            ("curl", "7.1-1", "7.2-1", ItemRole.TARGET),
-            ("libcurl", "7.1-1", "7.2-1", ItemRole.DEPENDENCY),
-            ("new", "", "1-1", ItemRole.DEPENDENCY),
-        ]
-
-    def test_a_target_that_another_needs_stays_a_target(self):
-        rules = baseline(AL2, rule())
-        both = node(AL2, OLD, rpm("libcurl", "7.1-1"), offers=(NEW, replace(NEEDED, notices=NEW.notices)))
-        made = plan(judged(both, rules), rules, {CURL: Closure(incoming=(NEEDED,))}, NO_REBOOT)
-        assert [item.role for item in made.items] == [ItemRole.TARGET, ItemRole.TARGET]
-
-    def test_a_rejected_dependency_may_come_in_unless_blocked(self):
-        closure = Closure(incoming=(NEEDED,))
-        assert _plan(closure, rejected_patches=("libcurl",)).dropped == ()
-        blocked = _plan(closure, rejected_patches=("libcurl",), rejected_patches_action=RejectedAction.BLOCK)
-        assert (blocked.items, blocked.dropped[0].code) == ((), DropCode.BLOCKED_DEPENDENCY)
-
-    @pytest.mark.parametrize(
-        ("closure", "holds", "code"),
-        [
-            (Closure(removed=(LIBCURL,)), frozenset(), DropCode.REMOVAL),
-            (Closure(incoming=(NEEDED,)), frozenset({LIBCURL}), DropCode.HELD_DEPENDENCY),
-            (Closure(problem="nothing provides libz"), frozenset(), DropCode.UNRESOLVED),
-        ],
-    )
-    def test_nothing_is_removed_no_hold_is_overridden(self, closure, holds, code):
-        made = _plan(closure, holds=holds)
-        assert [drop.code for drop in made.dropped] == [code]
-        assert made.items == ()
-
-
-class TestOutcome:
-    made = _plan(Closure(incoming=(NEEDED,)))
-
-    def test_the_package_database_decides_whatever_the_manager_said(self):
-        done = after_install(self.made, node(AL2, NEW, NEEDED), {CURL: "it said that it failed"}, reboots=False)
-        assert (done.exit_code, done.failed) == (ExitCode.SUCCESS, frozenset())
-        undone = after_install(self.made, node(AL2, OLD, NEEDED), {CURL: "no space"}, reboots=False)
-        assert (undone.exit_code, undone.failed) == (ExitCode.FAILURE, {(CURL, "7.2-1")})
-        assert [item.slot for item in undone.installed] == [LIBCURL]
-
-    def test_a_dependency_that_was_not_needed_after_all_is_no_failed_patch(self):
-        assert after_install(self.made, node(AL2, NEW), {}, reboots=False).exit_code is ExitCode.SUCCESS
-
-    def test_what_the_next_install_does_not_fail_is_forgotten(self):
-        earlier = History(failed=frozenset({(LIBCURL, "7.9-1")}), failed_reasons={(LIBCURL, "7.9-1"): "old"})
-        done = after_install(self.made, node(AL2, NEW), {}, reboots=False).remembered(earlier)
-        assert (done.failed, done.failed_reasons) == (frozenset(), {})
 
 
 @pytest.mark.parametrize(
@@ -142,11 +81,11 @@ class TestPendingRows:
         assert still_pending(self.history.pending_reboot, node(AL2, NEW)) == frozenset()
 
     def test_a_reboot_clears_all(self):
-        assert pending_after(self.history, FACTS, [(CURL, "7.1-1")], INSTALL, IF_NEEDED, reboots=True) == frozenset()
+        assert pending_after(self.history, FACTS, [(CURL, "7.1-1")], INSTALL, reboots=True) == frozenset()
 
     def test_a_no_reboot_install_adds_to_what_was_there(self):
         both = node(AL2, OLD, NEEDED)
-        rows = pending_after(self.history, both, [(LIBCURL, "7.2-1")], INSTALL, NO_REBOOT, reboots=False)
+        rows = pending_after(self.history, both, [(LIBCURL, "7.2-1")], INSTALL, reboots=False)
         assert rows == {(CURL, "7.1-1", "boot-1"), (LIBCURL, "7.2-1", "boot-1")}
 
     def test_an_arch_independent_package_is_found_under_either_name(self):

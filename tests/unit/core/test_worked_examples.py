@@ -21,15 +21,16 @@ from tests.unit.core.builders import (
     rule,
     the_line,
 )
+from tests.unit.core.hosts import ScriptedHost, change, settled
 
 from patchwright.core.baselines import FilterKey, RejectedAction
 from patchwright.core.errors import AlreadyExists, InUse
 from patchwright.core.exit_codes import ExitCode
 from patchwright.core.groups import check_removable, register
 from patchwright.core.judgement import History, ReasonCode, ReleaseSource
-from patchwright.core.outcome import after_install
+from patchwright.core.outcome import Said, after_install
 from patchwright.core.overrides import baseline_override, install_override_list, override_targets
-from patchwright.core.plan import Closure, DropCode, plan, targets_of
+from patchwright.core.plan import DropCode, targets_of
 from patchwright.core.predefined import DEFAULT_FOR
 from patchwright.core.reboot import RebootReason, pending_after, reboot_decision
 from patchwright.core.snapshots import SnapshotKey, freeze
@@ -140,13 +141,14 @@ def test_08_a_blocked_dependency_stops_the_target_that_needs_it(others_went_in, 
     rules = blocking(AL2, SECURITY_7_DAYS, rejected_patches=("libcurl",))
     scan = judged(facts, rules)
     assert the_line(scan, "curl").state is PatchState.MISSING
-    closures = {Slot(name="curl", arch="x86_64"): Closure(incoming=(rpm("libcurl", "7.2-1.amzn2"),))}
-    made = plan(scan, rules, closures, RebootOption.REBOOT_IF_NEEDED)
+    host = ScriptedHost(brings={"curl": [change(rpm("libcurl", "7.2-1.amzn2"), "7.1-1.amzn2")]})
+    made = settled(scan, facts, rules, host)
     assert [(drop.slot.name, drop.code) for drop in made.dropped] == [("curl", DropCode.BLOCKED_DEPENDENCY)]
     assert [item.slot.name for item in made.items] == (["bash"] if others_went_in else [])
     after = node(AL2, CURL, libcurl, bash_new, offers=(_curl_72(updated="2025-11-01"),))
-    outcome = after_install(made, after, {}, reboots=others_went_in)
-    assert (outcome.exit_code, outcome.exit_code.after_reboot) == (internal, final)
+    outcome = after_install(made, after, Said(messages={}))
+    code = outcome.exit_code(reboots=others_went_in)
+    assert (code, code.after_reboot) == (internal, final)
     line = the_line(judged(after, rules, history=outcome.remembered(History())), "curl")
     assert line.state is PatchState.FAILED
     assert "libcurl" in line.reason.details[0]
@@ -225,7 +227,7 @@ def _three_patched(boot_id: str):
 def _no_reboot_history() -> History:
     after = _three_patched("boot-1")
     new = [(item.package.slot, item.package.version) for item in after.installed]
-    rows = pending_after(History(), after, new, PatchOperation.INSTALL, RebootOption.NO_REBOOT, reboots=False)
+    rows = pending_after(History(), after, new, PatchOperation.INSTALL, reboots=False)
     return History(pending_reboot=rows)
 
 
@@ -236,16 +238,12 @@ def test_16_no_reboot_leaves_patches_pending_until_the_next_boot():
         assert judgement.counts.installed_pending_reboot == 3
         assert judgement.counts.installed == 0
         assert judgement.status is NON_COMPLIANT
-        rows = pending_after(
-            history, _three_patched("boot-1"), [], PatchOperation.SCAN, RebootOption.NO_REBOOT, reboots=False
-        )
+        rows = pending_after(history, _three_patched("boot-1"), [], PatchOperation.SCAN, reboots=False)
         history = History(pending_reboot=rows)
     rebooted = judged(_three_patched("boot-2"), rules, history=history)
     assert (rebooted.counts.installed_pending_reboot, rebooted.counts.installed) == (0, 3)
     assert rebooted.status is COMPLIANT
-    assert not pending_after(
-        history, _three_patched("boot-2"), [], PatchOperation.SCAN, RebootOption.NO_REBOOT, reboots=False
-    )
+    assert not pending_after(history, _three_patched("boot-2"), [], PatchOperation.SCAN, reboots=False)
 
 
 def test_17_pending_patches_make_an_install_reboot_though_nothing_is_to_install():
@@ -352,17 +350,19 @@ def test_26_one_failure_of_ten_fails_the_command_after_the_reboot():
     old = [rpm(name, "1-1") for name in names]
     new = [rpm(name, "1-2", notice(f"ALAS2-{name}", updated="2025-10-01")) for name in names]
     rules = baseline(AL2, SECURITY_7_DAYS)
-    made = plan(judged(node(AL2, *old, offers=tuple(new)), rules), rules, {}, RebootOption.REBOOT_IF_NEEDED)
+    before = node(AL2, *old, offers=tuple(new))
+    made = settled(judged(before, rules), before, rules)
     assert len(made.items) == 10
     after = node(AL2, *new[:9], old[9], offers=(new[9],))
     decision = reboot_decision(PatchOperation.INSTALL, made.reboot_option, pending=frozenset(), installed_count=9)
     assert decision.reboot
-    outcome = after_install(made, after, {Slot(name="p9", arch="x86_64"): "scriptlet failed"}, reboots=True)
-    assert outcome.exit_code is ExitCode.REBOOT_WITH_FAILURES
-    assert outcome.exit_code.before_reboot == 194
-    assert outcome.exit_code.after_reboot == 1
-    counts = judged(after, rules, history=outcome.remembered(History())).counts
-    assert (counts.installed, counts.failed, counts.missing) == (9, 1, 0)
+    outcome = after_install(made, after, Said(messages={Slot(name="p9", arch="x86_64"): "scriptlet failed"}))
+    code = outcome.exit_code(reboots=decision.reboot)
+    assert code is ExitCode.REBOOT_WITH_FAILURES
+    assert (code.before_reboot, code.after_reboot) == (194, 1)
+    again = judged(after, rules, history=outcome.remembered(History()))
+    assert (again.counts.installed, again.counts.failed, again.counts.missing) == (9, 1, 0)
+    assert the_line(again, "p9").reason.details == ("NOT_INSTALLED: scriptlet failed",)
 
 
 def test_the_cut_off_date_itself_is_still_in():

@@ -1,0 +1,34 @@
+"""A run that asked for a reboot, when its worker says hello again: has the host booted, or is it asked once more?"""
+
+from dataclasses import dataclass
+
+from patchwright.core.exit_codes import ExitCode
+
+MAX_REPEATS = 4
+"""How often 194 is answered again before the run ends with 3. Source: patch-baselines.md 6.3."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AfterBoot:
+    """`kept`: the code to keep; `shown`: the one that the step ends with; `asked`: repeats, this one included."""
+
+    kept: ExitCode
+    shown: ExitCode
+    asked: int
+
+
+def after_boot(code: ExitCode, *, asked_in: str, now_in: str, asked: int) -> AfterBoot:
+    """What a run that ended with `code` answers in the boot `now_in`.
+
+    A code that asks for a reboot becomes its final one in another boot than the one in which it was asked; in the same
+    one it is asked again, and after `MAX_REPEATS` times the reboot has never happened. Any other code is final.
+    Source: patch-baselines.md 5.6, 6.3; decisions.md 6: a reboot is known by the boot id, never by uptime.
+    """
+    if not code.asks_for_reboot:
+        return AfterBoot(kept=code, shown=code, asked=asked)
+    if now_in != asked_in:
+        return AfterBoot(kept=code.after_reboot, shown=code.after_reboot, asked=asked)
+    if asked >= MAX_REPEATS:
+        never = ExitCode.REBOOT_NEVER_HAPPENED
+        return AfterBoot(kept=never, shown=never, asked=asked)
+    return AfterBoot(kept=code, shown=code.before_reboot, asked=asked + 1)
