@@ -6,9 +6,12 @@ from datetime import UTC, datetime
 from tools import generated
 
 from patchwright.core.baselines import PatchBaseline
+from patchwright.core.failures import NOT_INSTALLED, ProblemCode, dropped_words, kept_text, problem_words
 from patchwright.core.judgement import Reason, ReasonCode, ReleaseSource, UnjudgedCode
+from patchwright.core.outcome import NO_REASON
+from patchwright.core.plan import DropCode, DroppedTarget
 from patchwright.core.sentences import Subject, remedy_for, sentence_for
-from patchwright.core.values import BaselineId, OperatingSystem
+from patchwright.core.values import BaselineId, OperatingSystem, Slot
 
 REFERENCE = "docs/reference/reason-codes.md"
 MEANINGS = {
@@ -29,6 +32,7 @@ MEANINGS = {
     ReasonCode.HELD: "Approved and missing, but held on the node.",
     ReasonCode.PHASED: "Approved and missing, but the vendor's gradual roll-out has not reached the node.",
     ReasonCode.FAILED_LAST_INSTALL: "Approved, and the last Install could not bring it in.",
+    ReasonCode.LEFT_OUT_OF_PLAN: "Approved and missing, and the node's last Plan leaves it out.",
     ReasonCode.PENDING_REBOOT: "Installed without a reboot, and the node has not been booted since.",
     ReasonCode.NO_CVE_SOURCE: "The node's repositories publish no CVE data (all of apt).",
     ReasonCode.CVE_NOT_FOUND: "No notice of the node's repositories names the CVE.",
@@ -59,6 +63,20 @@ _NOT_IN_SENTENCES = frozenset(
     }
 )
 """Their sentence quotes what was asked for; `core/explain.py` makes it."""
+_FAILURES = {
+    ReasonCode.FAILED_LAST_INSTALL: kept_text(ProblemCode.LOCKED, problem_words(ProblemCode.LOCKED)),
+    ReasonCode.LEFT_OUT_OF_PLAN: kept_text(
+        DropCode.BLOCKED_DEPENDENCY,
+        dropped_words(
+            DroppedTarget(
+                slot=Slot(name="openssl", arch="amd64"),
+                version="3.0.2-2",
+                code=DropCode.BLOCKED_DEPENDENCY,
+                because_of="libssl3.amd64:3.0.2-2",
+            )
+        ),
+    ),
+}
 _DAY = datetime(2026, 11, 2, tzinfo=UTC)
 
 
@@ -84,6 +102,7 @@ def _reason(code: ReasonCode) -> Reason:
         released_at=datetime(2026, 10, 26, tzinfo=UTC),
         release_source=ReleaseSource.FIRST_REPORT,
         approved_at=_DAY,
+        details=(_FAILURES[code],) if code in _FAILURES else (),
     )
 
 
@@ -117,9 +136,26 @@ def unjudged_part() -> str:
     return generated.table(("detail", "meaning"), [(f"`{code}`", UNJUDGED[code]) for code in sorted(UnjudgedCode)])
 
 
+def failures_part() -> str:
+    rows = [(f"`{code}`", dropped_words(_drop(code))) for code in DropCode]
+    rows += [(f"`{code}`", problem_words(code)) for code in ProblemCode]
+    rows.append((f"`{NOT_INSTALLED}`", NO_REASON))
+    return generated.table(("code", "words, for example"), rows)
+
+
+def _drop(code: DropCode) -> DroppedTarget:
+    blamed = "libssl3.amd64:3.0.2-2"
+    because = {DropCode.UNRESOLVED: "nothing provides libssl3", DropCode.REMOVAL: "libssl3.amd64"}.get(code, blamed)
+    return DroppedTarget(slot=Slot(name="openssl", arch="amd64"), version="3.0.2-2", code=code, because_of=because)
+
+
 def parts() -> dict[tuple[str, str], str]:
     """Everything that this tool writes. A code without a meaning above is a KeyError: give it one."""
-    return {(REFERENCE, "reason codes"): codes_part(), (REFERENCE, "unjudged codes"): unjudged_part()}
+    return {
+        (REFERENCE, "reason codes"): codes_part(),
+        (REFERENCE, "unjudged codes"): unjudged_part(),
+        (REFERENCE, "failure codes"): failures_part(),
+    }
 
 
 if __name__ == "__main__":

@@ -146,6 +146,10 @@ class Node:
     def ssm(self, operation: str, body: dict[str, Any]) -> dict[str, Any]:
         return self._send(f"AmazonSSM.{operation}", body, self._auth("ssm"))
 
+    def patchwright(self, operation: str, body: dict[str, Any]) -> dict[str, Any]:
+        """An operation of our own service."""
+        return self._send(f"Patchwright.{operation}", body, self._auth("patchwright"))
+
     def messages(self, operation: str, body: dict[str, Any]) -> dict[str, Any]:
         """An operation of the message door."""
         return self._send(f"{MESSAGES}.{operation}", body, self._auth("ec2messages"))

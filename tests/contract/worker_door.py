@@ -7,7 +7,7 @@ import hashlib
 import json
 from typing import Any
 
-from tests.contract.nodes_door import post
+from tests.contract.nodes_door import Node, post
 
 
 class Worker:
@@ -38,19 +38,7 @@ class Worker:
     def put(self, parts: dict[str, str], bodies: Any = None, **more: Any) -> dict[str, Any]:
         """PutFacts with the bodies named (None: all of them). `more` overrides members of the request."""
         named = parts if bodies is None else bodies
-        rows = [
-            {"Name": n, "Digest": digest_of(text), **({"Body": text} if n in named else {})}
-            for n, text in sorted(parts.items())
-        ]
-        body = {
-            "RunId": self.run_id,
-            "FactsVersion": 1,
-            "Digest": document_digest(parts),
-            "CollectedAt": 1767225600.1,
-            "Parts": rows,
-            **more,
-        }
-        return self.call("PutFacts", body)
+        return self.call("PutFacts", {"RunId": self.run_id, **facts_body(parts, named), **more})
 
     def report(self, parts: dict[str, str]) -> list[str]:
         """Both calls as the protocol has them; the parts that the server asked for."""
@@ -114,6 +102,25 @@ class Manager:
         incoming += [change for t in targets for change in self.brings.get(t["Name"], [])]
         problem = next((self.problems[t["Name"]] for t in targets if t["Name"] in self.problems), "")
         return {"Incoming": incoming, "Removed": [], **({"Problem": problem} if problem else {})}
+
+
+def facts_body(parts: dict[str, str], named: Any = ()) -> dict[str, Any]:
+    """ReportFacts' request; PutFacts' but for its run. Bodies of the parts `named`."""
+    rows = [
+        {"Name": n, "Digest": digest_of(text), **({"Body": text} if n in named else {})}
+        for n, text in sorted(parts.items())
+    ]
+    return {"FactsVersion": 1, "Digest": document_digest(parts), "CollectedAt": 1767225600.1, "Parts": rows}
+
+
+def report_facts(node: Node, parts: dict[str, str]) -> list[str]:
+    """Both calls of a node that reports its facts without a run; the parts that the server asked for."""
+    first = node.patchwright("ReportFacts", facts_body(parts))
+    if first["Accepted"]:
+        return []
+    needed = list(first["NeedParts"])
+    assert node.patchwright("ReportFacts", facts_body(parts, needed)) == {"Accepted": True, "NeedParts": []}
+    return needed
 
 
 def digest_of(text: str) -> str:

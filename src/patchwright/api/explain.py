@@ -12,6 +12,7 @@ from patchwright.core.judgement import Counts, Judgement, PatchLine, Unjudged
 from patchwright.core.nodes import ManagedNode
 from patchwright.core.values import PatchState
 from patchwright.flows.judge_node import JudgedNode, judge_node, with_catalogue
+from patchwright.flows.plan_view import left_out
 from patchwright.store import facts, nodes
 
 
@@ -33,6 +34,7 @@ def explain_patch(ctx: Context, req: Request) -> Answer:
         ctx.now,
         req["Patch"],
         apt_delays=ctx.service.apt_delays,
+        left_out=left_out(ctx.tx, judged),
     )
     lines = {line.patch_id: line for line in judged.outcome.lines} if isinstance(judged.outcome, Judgement) else {}
     baseline = judged.governed.baseline
@@ -153,6 +155,7 @@ def _missing(ctx: Context, judged: JudgedNode) -> list[dict[str, Any]]:
         ctx.now,
         frozenset(line.slot for line in wanted),
         apt_delays=ctx.service.apt_delays,
+        left_out=left_out(ctx.tx, judged),
     )
     return [_missing_to(line, reasons[line.slot]) for line in wanted]
 

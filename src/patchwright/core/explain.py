@@ -1,8 +1,8 @@
 """explain(): why a package, CVE or advisory is, or is not, there on one node - by the very rules that judge it."""
 
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from patchwright.core.approval import Approver, AptDelays
@@ -37,6 +37,10 @@ ADVISORY = re.compile(
 )
 
 
+LeftOut = Mapping[tuple[Slot, str], str]
+"""Why the node's last Plan leaves targets out, by exact target: a failure as it is kept."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Explanation:
     """One situation: its code, a sentence, the details behind it, and what would change it.
@@ -61,6 +65,7 @@ class Case:
     history: HostHistory
     approver: Approver
     slots: tuple[SlotFacts, ...]
+    left_out: LeftOut = field(default_factory=dict)
 
     @property
     def baseline(self) -> PatchBaseline:
@@ -81,6 +86,7 @@ def explain(
     query: str,
     *,
     apt_delays: AptDelays = "honour",
+    left_out: LeftOut | None = None,
 ) -> tuple[Explanation, ...]:
     """Explain a package (`name` or `name.arch`), a CVE or an advisory id: one Explanation per slot concerned.
 
@@ -94,7 +100,13 @@ def explain(
     if isinstance(checked, Unjudged):
         return (_unjudged(checked, baseline),)
     approver = Approver(baseline, checked.product, catalogue, now, apt_delays=apt_delays)
-    case = Case(facts=checked, history=host_history(history, checked), approver=approver, slots=slots_of(checked))
+    case = Case(
+        facts=checked,
+        history=host_history(history, checked),
+        approver=approver,
+        slots=slots_of(checked),
+        left_out=left_out or {},
+    )
     notices = _notice_ids(checked)
     if CVE.fullmatch(wanted) or ADVISORY.fullmatch(wanted) or wanted.lower() in notices:
         return explain_notice(case, wanted, known=bool(notices))
@@ -128,13 +140,25 @@ def explain_slot(case: Case, slot: SlotFacts) -> Explanation:
     """Why the slot's line is what it is. The line is the one that `judge` gives."""
     line = judge_slot(slot, case.history, case.approver).line
     code, reason = line.reason.code, line.reason
-    if code in (ReasonCode.APPROVED_BY_RULE, ReasonCode.APPROVED_BY_LIST) and _is_below_newest(slot, line):
+    out = _left_out(case, line)
+    if out is not None:
+        code, reason = ReasonCode.LEFT_OUT_OF_PLAN, replace(reason, code=ReasonCode.LEFT_OUT_OF_PLAN, details=(out,))
+    elif code in (ReasonCode.APPROVED_BY_RULE, ReasonCode.APPROVED_BY_LIST) and _is_below_newest(slot, line):
         code = ReasonCode.NEWER_NOT_APPROVED
         reason = refusal_of(slot.offers[-1], case.approver)
     elif code is ReasonCode.NO_UPDATE_ON_OFFER and case.knows_repositories and not slot.installed.repositories:
         code = ReasonCode.LOCAL_PACKAGE
         reason = replace(reason, code=code)
     return _explanation(code, reason, _subject(case, slot, line), line)
+
+
+def _left_out(case: Case, line: PatchLine) -> str | None:
+    """Why the last Plan leaves the line's target out: for what is missing and would otherwise be installed."""
+    if line.state is not PatchState.MISSING or line.target is None:
+        return None
+    if line.reason.code not in (ReasonCode.APPROVED_BY_RULE, ReasonCode.APPROVED_BY_LIST):
+        return None
+    return case.left_out.get((line.slot, line.target.version))
 
 
 def _is_below_newest(slot: SlotFacts, line: PatchLine) -> bool:

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from enum import StrEnum
 
@@ -158,7 +158,10 @@ class Ground:
                 self._newest[slot] = item.package
         for line in facts.upgradable:
             for offer in line.offers:
-                self._offers[self.slot(offer.slot), offer.version] = offer
+                key = self.slot(offer.slot), offer.version
+                other = self._offers.get(key)
+                # Two repositories may say different things of one version: a list that names either names it.
+                self._offers[key] = replace(offer, notices=(*other.notices, *offer.notices)) if other else offer
         self._said: dict[Change, Objection | None] = {}
 
     def slot(self, slot: Slot) -> Slot:
@@ -209,7 +212,9 @@ def objection(closure: Closure, targets: Mapping[Slot, Target], ground: Ground) 
     for slot in closure.removed:
         if ground.slot(slot) not in staying:
             return Objection(code=DropCode.REMOVAL, because_of=slot.patch_id)
-    for change in closure.incoming:
+    own = targets.get(ground.slot(closure.slot)) if closure.slot is not None else None
+    coming = (Change(slot=own.slot, from_version=own.from_version, version=own.version),) if own is not None else ()
+    for change in (*coming, *closure.incoming):
         target = targets.get(ground.slot(change.slot))
         if target is not None and not ground.same(change.slot, target.version, change.version):
             version = ground.version(change.slot, change.version)

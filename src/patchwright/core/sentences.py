@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from patchwright.core.baselines import PatchBaseline
+from patchwright.core.failures import ProblemCode, read_kept
 from patchwright.core.judgement import Reason, ReasonCode, ReleaseSource
+from patchwright.core.plan import DropCode
 from patchwright.core.values import FAMILY_OF, Family
 
 INSTALL = "aws ssm send-command --document-name AWS-RunPatchBaseline --parameters Operation=Install"
@@ -60,7 +62,9 @@ def _sentence(code: ReasonCode, reason: Reason, subject: Subject) -> str:
         case ReasonCode.PHASED:
             return f"{step} is approved and missing, but the vendor's gradual roll-out has not reached this node."
         case ReasonCode.FAILED_LAST_INSTALL:
-            return f"{step} is approved, but the last Install could not bring it in."
+            return f"{step} is approved, but the last Install could not bring it in{_words(reason)}."
+        case ReasonCode.LEFT_OUT_OF_PLAN:
+            return f"{step} is approved and missing, but the last Plan leaves it out{_words(reason)}."
         case ReasonCode.PENDING_REBOOT:
             return f"{name} {subject.installed} was installed without a reboot; the node has not been booted since."
         case ReasonCode.UP_TO_DATE:
@@ -81,6 +85,12 @@ def _sentence(code: ReasonCode, reason: Reason, subject: Subject) -> str:
             return f"{name} {subject.installed} is installed beside the baseline: {_why_not(reason, baseline)}."
         case _:
             return f"{name} {subject.installed} is not upgraded to {subject.newest}: {_why_not(reason, baseline)}."
+
+
+def _words(reason: Reason) -> str:
+    """What was kept of a failure, after a colon."""
+    words = read_kept(reason.details[0]).words.rstrip(".") if reason.details else ""
+    return f": {words}" if words else ""
 
 
 def _why_not(reason: Reason, baseline: str) -> str:
@@ -124,8 +134,10 @@ def _day(instant: datetime | None) -> str:
 def remedy_for(code: ReasonCode, reason: Reason, subject: Subject) -> str:
     """The command or API call that changes the situation, "" if there is nothing to do. Names are shell-quoted."""
     match code:
-        case ReasonCode.APPROVED_BY_RULE | ReasonCode.APPROVED_BY_LIST | ReasonCode.FAILED_LAST_INSTALL:
+        case ReasonCode.APPROVED_BY_RULE | ReasonCode.APPROVED_BY_LIST:
             return INSTALL
+        case ReasonCode.FAILED_LAST_INSTALL | ReasonCode.LEFT_OUT_OF_PLAN:
+            return _after_failure(reason, subject)
         case ReasonCode.HELD:
             return _unhold(subject)
         case ReasonCode.PENDING_REBOOT:
@@ -143,6 +155,27 @@ def remedy_for(code: ReasonCode, reason: Reason, subject: Subject) -> str:
             return "install the repository's signing key on the node and scan again"
         case _:
             return ""
+
+
+_FIRST: dict[str, str] = {
+    DropCode.HELD_DEPENDENCY: "release the hold",
+    DropCode.REMOVAL: "decide on the package that would go",
+    DropCode.DOWNGRADE: "downgrade that package by hand if it may be downgraded",
+    ProblemCode.LOCKED: "let the other program end",
+    ProblemCode.DISK_FULL: "make room on the node's disk",
+    ProblemCode.BROKEN: "repair the package manager by the remedy that the node names",
+    ProblemCode.SIGNATURE: "install the repository's signing key on the node",
+    ProblemCode.DOWNLOAD: "make the node's repositories reachable",
+}
+"""What to do before the next Install, by the code of the last one's failure."""
+
+
+def _after_failure(reason: Reason, subject: Subject) -> str:
+    code = read_kept(reason.details[0]).code if reason.details else ""
+    if code == DropCode.BLOCKED_DEPENDENCY:
+        return f"take that package off the rejected list of {printable(subject.baseline.name)}, or reject this one too"
+    first = _FIRST.get(code)
+    return f"{first}, then {INSTALL}" if first else INSTALL
 
 
 def _unhold(subject: Subject) -> str:

@@ -22,7 +22,7 @@ from patchwright.core.plan import (
 from patchwright.core.values import RebootOption, Slot
 
 MAX_QUESTIONS = 4
-MAX_CUMULATIVE = 500
+MAX_CUMULATIVE = 250
 """Its closures name every target before theirs: the answer grows with the square. The rest waits for the next run."""
 
 NO_ANSWER = "the worker gave no answer for it"
@@ -165,10 +165,15 @@ def _cumulative(step: _Step, own: Mapping[Slot, Closure], joint: Closure) -> Pla
             last = closure
         else:
             dropped.append(_drop(target, found))
-    # The worker leaves out only what has a problem or a removal. Where the server objects to more, the joint closure
-    # holds too much, and that of the last target kept is exactly the closure of those kept.
-    settled = joint if kept and step.to_joint(joint, kept) is None else last
-    return step.plan(kept, settled, dropped)
+    if objection(joint, step.targets, step.ground) is not None:
+        # The worker leaves out only what has a problem or a removal. Where the server objects to more, the joint
+        # closure holds too much, and that of the last target kept is exactly the closure of those kept.
+        return step.plan(kept, last, dropped)
+    coming = step.coming(joint)
+    lazy = Objection(code=DropCode.UNRESOLVED, because_of=LEFT_AS_IT_IS)
+    dropped += [_drop(target, lazy) for target in kept if step.ground.slot(target.slot) not in coming]
+    kept = [target for target in kept if step.ground.slot(target.slot) in coming]
+    return step.plan(kept, joint if kept else Closure(), dropped)
 
 
 def _drop(target: Target, found: Objection) -> DroppedTarget:

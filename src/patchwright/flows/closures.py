@@ -11,8 +11,8 @@ from patchwright.core.plan import Change, Closure
 from patchwright.core.values import Slot
 from patchwright.flows.facts_fields import shown
 
-MAX_ALL_CHANGES = 200_000
-"""Of all closures of one answer: 500 cumulative ones name 125,000 co-targets between them."""
+MAX_ALL_CHANGES = 100_000
+"""Of all closures of one answer: 250 cumulative ones name 31,000 co-targets between them."""
 MAX_PROBLEM = 500
 """Characters of the manager's words that are kept of one closure."""
 

@@ -30,7 +30,9 @@ from patchwright.core.baselines import FilterKey, PatchBaseline, PatchSource
 from patchwright.core.errors import Invalid
 from patchwright.core.explain import Explanation, explain
 from patchwright.core.facts import NodeFacts
+from patchwright.core.failures import dropped_words, kept_text, problem_words
 from patchwright.core.judgement import Catalogue, History, ReasonCode, ReleaseSource
+from patchwright.core.plan import DropCode, DroppedTarget
 from patchwright.core.predefined import DEFAULT_FOR
 from patchwright.core.values import OperatingSystem, Slot
 
@@ -57,6 +59,7 @@ class Situation:
     history: History = field(default_factory=History)
     catalogue: Catalogue = field(default_factory=Catalogue)
     details: str = ""
+    left_out: dict[tuple[Slot, str], str] = field(default_factory=dict)
 
 
 def _al2(*offers, **more) -> NodeFacts:
@@ -69,6 +72,12 @@ def _ubuntu(*offers, **more) -> NodeFacts:
 
 RULES = baseline(AL2, SECURITY_7_DAYS)
 FAILED = History(failed=frozenset({(SLOT, "7.2-1")}), failed_reasons={(SLOT, "7.2-1"): "%post failed, exit status 1"})
+BLOCKED = kept_text(
+    DropCode.BLOCKED_DEPENDENCY,
+    dropped_words(
+        DroppedTarget(slot=SLOT, version="7.2-1", code=DropCode.BLOCKED_DEPENDENCY, because_of="libcurl.x86_64:0:7.2-1")
+    ),
+)
 
 SITUATIONS: dict[str, Situation] = {
     "approved by a rule": Situation(
@@ -197,6 +206,28 @@ SITUATIONS: dict[str, Situation] = {
         facts=_al2(NEW), baseline=RULES, history=FAILED, code=ReasonCode.FAILED_LAST_INSTALL,
         says=("last Install",), details="%post failed, exit status 1", remedy="Operation=Install",
     ),
+    "failed because something was blocked": Situation(
+        facts=_al2(NEW), baseline=RULES, code=ReasonCode.FAILED_LAST_INSTALL,
+        history=replace(FAILED, failed_reasons={(SLOT, "7.2-1"): BLOCKED}),
+        says=("could not bring it in: it would bring in libcurl.x86_64:0:7.2-1, which", "rejected list blocks."),
+        details="BLOCKED_DEPENDENCY", remedy="take that package off the rejected list of our-baseline",
+    ),
+    "failed because of a lock": Situation(
+        facts=_al2(NEW), baseline=RULES, code=ReasonCode.FAILED_LAST_INSTALL,
+        history=replace(FAILED, failed_reasons={(SLOT, "7.2-1"): kept_text("LOCKED", problem_words("LOCKED"))}),
+        says=("could not bring it in: another program held the package manager's lock.",),
+        details="LOCKED", remedy="let the other program end, then aws ssm send-command",
+    ),
+    "left out of the last plan": Situation(
+        facts=_al2(NEW), baseline=RULES, code=ReasonCode.LEFT_OUT_OF_PLAN,
+        left_out={(SLOT, "7.2-1"): BLOCKED},
+        says=("is approved and missing, but the last Plan leaves it out: it would bring in libcurl",),
+        details="BLOCKED_DEPENDENCY", remedy="or reject this one too",
+    ),
+    "left out of the last plan in another version": Situation(
+        facts=_al2(NEW), baseline=RULES, code=ReasonCode.APPROVED_BY_RULE,
+        left_out={(SLOT, "7.1-9"): BLOCKED}, says=("is missing",), remedy="Operation=Install",
+    ),
     "waits for a reboot": Situation(
         facts=_al2(), baseline=RULES, history=History(pending_reboot=frozenset({(SLOT, "7.1-1", "boot-1")})),
         code=ReasonCode.PENDING_REBOOT, says=("not been booted",), remedy="reboot the node",
@@ -264,7 +295,9 @@ SITUATIONS: dict[str, Situation] = {
 
 def _ask(situation: Situation, **changed: Any) -> tuple[Explanation, ...]:
     asked = replace(situation, **changed)
-    return explain(asked.facts, asked.history, asked.baseline, asked.catalogue, TODAY, asked.query)
+    return explain(
+        asked.facts, asked.history, asked.baseline, asked.catalogue, TODAY, asked.query, left_out=asked.left_out
+    )
 
 
 @pytest.mark.parametrize("name", SITUATIONS)
