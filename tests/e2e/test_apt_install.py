@@ -236,7 +236,7 @@ def test_a_changed_configuration_file_is_kept_and_reported_unless_the_node_decid
         assert [note for note in notes if note.endswith(": " + path)]
 
 
-def test_another_programs_lock_is_waited_for_and_then_named(
+def test_another_programs_lock_is_named_when_it_is_not_freed_and_waited_for_when_it_is(
     host: Root, repository: AptRepository, planner: Planner
 ) -> None:
     repository.add("stable", Deb("tb-lib", "1"), Deb("tb-lib", "2"))
@@ -246,13 +246,24 @@ def test_another_programs_lock_is_waited_for_and_then_named(
     with host.popen(["/usr/bin/nightly-upgrade"]) as rival:
         assert rival.stdout is not None
         assert rival.stdout.readline() == "locked\n"
-        assert run.work(host).returncode == 1
-        host.run(["sh", "-c", "kill $(cat /proc/[0-9]*/stat | grep nightly | cut -d' ' -f1)"])
 
-    assert versions(host, "tb-lib") == {"tb-lib": "1"}
-    assert run.finished["ProblemCode"] == "LOCKED"
-    assert "nightly-upgrade" in run.finished["Message"]
-    assert "nothing was changed" in run.finished["Message"]
+        assert run.work(host).returncode == 1
+        assert versions(host, "tb-lib") == {"tb-lib": "1"}
+        assert run.finished["ProblemCode"] == "LOCKED"
+        assert "nightly-upgrade" in run.finished["Message"]
+        assert "nothing was changed" in run.finished["Message"]
+
+        patient = planner.order(("tb-lib", "all", "1", "2"))
+        patient.lock_wait_seconds = 60
+        with patient.start(host) as worker:
+            assert worker.stderr is not None
+            assert any("waiting for nightly-upgrade" in line for line in worker.stderr)
+            host.run(["sh", "-c", "kill $(cat /proc/[0-9]*/stat | grep nightly | cut -d' ' -f1)"])
+            worker.communicate(timeout=60)
+
+    assert worker.returncode == 0
+    assert versions(host, "tb-lib") == {"tb-lib": "2"}
+    assert any("nightly-upgrade" in note for note in patient.finished["Notes"])
 
 
 def test_a_disk_that_is_too_small_changes_nothing(host: Root, repository: AptRepository, planner: Planner) -> None:
