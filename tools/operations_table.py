@@ -18,7 +18,7 @@ FAMILIES = (
     ("Patch states", ("InstancePatch", "NodePatches", "ExplainPatch", "PatchGroupState", "StatesForPatchGroup")),
     ("Plans", ("PatchPlan",)),
     ("Compliance", ("Compliance",)),
-    ("Managed nodes and activations", ("Activation", "ManagedInstance", "InstanceInformation")),
+    ("Managed nodes and activations", ("Activation", "ManagedInstance", "InstanceInformation", "DescribeNodes")),
     ("Run Command", ("Command",)),
     ("Tags", ("Tags",)),
     ("Accounts and access keys", ("AccessKey", "Account", "ServerInformation")),

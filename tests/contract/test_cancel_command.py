@@ -17,8 +17,10 @@ import pytest
 
 from patchwright.store import commands
 from tests.contract.conftest import RunningServer
-from tests.contract.nodes_door import Message, Node
+from tests.contract.nodes_door import Message, Node, Refusal
 from tests.contract.nodes_fleet import Fleet, refused, wait_for
+from tests.contract.synthetic_facts import usual_host
+from tests.contract.worker_door import Worker
 
 NOBODY = "mi-0123456789abcdef0"
 AGENT = Path(__file__).resolve().parents[2] / "agent"
@@ -127,6 +129,18 @@ def test_every_error_and_nothing_is_cancelled_by_one(fleet: Fleet, server: Runni
     elsewhere = server.client(region=f"{fleet.region}-b")
     assert refused(lambda: elsewhere.cancel_command(CommandId=command))[0] == "InvalidCommandId"
     assert fleet.details(command) == ["Pending"]
+
+
+def test_a_patch_run_that_has_not_begun_does_not_begin_after_a_cancel(fleet: Fleet) -> None:
+    node = fleet.node()
+    message = fleet.order(node)
+    begun, other = Worker(fleet.server.url, message.token()), fleet.order(node)
+    begun.start()
+    for command in (message.command_id, other.command_id):
+        fleet.ssm.cancel_command(CommandId=command)
+    with pytest.raises(Refusal, match="being cancelled"):
+        Worker(fleet.server.url, other.token()).start()
+    begun.report(usual_host().parts())  # what runs may end in order
 
 
 def test_a_policy_for_some_nodes_does_not_cancel_on_others(fleet: Fleet, server: RunningServer) -> None:

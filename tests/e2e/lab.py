@@ -55,6 +55,7 @@ class Lab:
         self.server = ServerProcess(folder, self.network.address, database_url=database_url)
         stack.callback(self.server.kill)
         self.server.start()
+        self.ssm, self.patchwright = self.server.client("ssm"), self.server.client("patchwright")
         zipapp = build_zipapp(folder / "patchwright-agent.pyz")
         self.agents = {name: Agent(root, zipapp, folder) for name, root in self.roots.items()}
         self._enrol()
@@ -105,10 +106,10 @@ class Lab:
     def _enrol(self) -> None:
         """Every host by one activation that tags them; over TLS, with the authority pinned."""
         key, value = WORKLOAD
-        activation = self.server.client("ssm").create_activation(
+        activation = self.ssm.create_activation(
             IamRole="service-role", RegistrationLimit=len(HOSTS), Tags=[{"Key": key, "Value": value}]
         )
-        pin = self.server.client("patchwright").get_server_information()["CaSha256"]
+        pin = self.patchwright.get_server_information()["CaSha256"]
         in_parallel(lambda agent: agent.register(self.server.url, activation, pin), list(self.agents.values()))
         for name, agent in self.agents.items():
             if name == DEB_1:
@@ -124,7 +125,7 @@ class Lab:
         return {name: agent.node_id for name, agent in self.agents.items()}
 
     def online(self) -> set[str]:
-        listed = self.aws("ssm", "describe-instance-information")["InstanceInformationList"]
+        listed = self.ssm.describe_instance_information()["InstanceInformationList"]
         return {node["InstanceId"] for node in listed if node["PingStatus"] == "Online"}
 
     def aws(self, *arguments: str) -> Any:

@@ -63,8 +63,8 @@ def test_the_road_from_a_scan_to_compliance(hosts: Lab) -> None:
     assert _patches(hosts, DEB_1, "Failed") == failed
     for expected in EXPECTED[DEB_1]:
         if expected.blocked:
-            why = hosts.aws("patchwright", "explain-patch", "--node-id", hosts.nodes[DEB_1], "--patch", expected.name)
-            assert expected.blocked in json.dumps(why), why
+            why = hosts.patchwright.explain_patch(NodeId=hosts.nodes[DEB_1], Patch=expected.name)
+            assert expected.blocked in str(why["Explanations"]), why
 
     # The three others boot anew; what waited for it is cleared by the facts that a node sends after a boot.
     for name in (DEB_2, AMZN, ROCKY):
@@ -125,8 +125,8 @@ def _govern(hosts: Lab) -> dict[str, str]:
             "ssm", "register-patch-baseline-for-patch-group", "--baseline-id", made[system], "--patch-group", GROUP
         )
     for node_id in hosts.nodes.values():
-        hosts.aws("ssm", "add-tags-to-resource", "--resource-type", "ManagedInstance", "--resource-id", node_id,
-                  "--tags", f"Key=Patch Group,Value={GROUP}")  # fmt: skip
+        group = {"Key": "Patch Group", "Value": GROUP}
+        hosts.ssm.add_tags_to_resource(ResourceType="ManagedInstance", ResourceId=node_id, Tags=[group])
     return made
 
 
@@ -138,28 +138,27 @@ def _run(
     sent = hosts.aws(
         "ssm", "send-command", "--document-name", "AWS-RunPatchBaseline", "--parameters", given, *where, *options
     )
-    ssm, command_id = hosts.server.client("ssm"), sent["Command"]["CommandId"]
+    command_id = sent["Command"]["CommandId"]
     return eventually(
-        lambda: ssm.list_commands(CommandId=command_id)["Commands"][0],
+        lambda: hosts.ssm.list_commands(CommandId=command_id)["Commands"][0],
         lambda command: command["Status"] in ENDED,
         120.0,
     )
 
 
 def _statuses(hosts: Lab, command: dict[str, Any]) -> dict[str, str]:
-    listed = hosts.server.client("ssm").list_command_invocations(CommandId=command["CommandId"])["CommandInvocations"]
+    listed = hosts.ssm.list_command_invocations(CommandId=command["CommandId"])["CommandInvocations"]
     names = {node_id: name for name, node_id in hosts.nodes.items()}
     return {names[invocation["InstanceId"]]: invocation["Status"] for invocation in listed}
 
 
 def _said(hosts: Lab, command: dict[str, Any]) -> str:
-    listed = hosts.server.client("ssm").list_command_invocations(CommandId=command["CommandId"], Details=True)
+    listed = hosts.ssm.list_command_invocations(CommandId=command["CommandId"], Details=True)
     return "\n".join(p["Output"] for i in listed["CommandInvocations"] for p in i["CommandPlugins"])
 
 
 def _state(hosts: Lab, name: str) -> dict[str, Any]:
-    ssm = hosts.server.client("ssm")
-    states = ssm.describe_instance_patch_states(InstanceIds=[hosts.nodes[name]])["InstancePatchStates"]
+    states = hosts.ssm.describe_instance_patch_states(InstanceIds=[hosts.nodes[name]])["InstancePatchStates"]
     state: dict[str, Any] = states[0]
     return state
 
@@ -170,7 +169,7 @@ def _critical(hosts: Lab) -> set[str]:
 
 def _patches(hosts: Lab, name: str, state: str) -> set[str]:
     """The titles of a node's patches in one state."""
-    pages = hosts.server.client("ssm").get_paginator("describe_instance_patches")
+    pages = hosts.ssm.get_paginator("describe_instance_patches")
     found = pages.paginate(InstanceId=hosts.nodes[name], Filters=[{"Key": "State", "Values": [state]}])
     return {patch["Title"] for page in found for patch in page["Patches"]}
 

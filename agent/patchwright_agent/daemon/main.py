@@ -91,7 +91,7 @@ def _serve(settings: Settings) -> int:
         server = Server(registered.server, registered.ca_file or None, registered.insecure_http)
     except OSError as error:
         raise storage.StorageError("the certificate %s is not usable: %s" % (registered.ca_file, error))
-    node = Node(registered, server, Credentials(registered, server, state_dir, clock), clock)
+    node = Node(registered, server, Credentials(registered, server, state_dir, clock), clock, settings.scan_only)
     journal = Journal(state_dir, clock)
     context = command_run.Context(
         registered, node, journal, Outbox(journal, node), clock, state_dir, settings.scan_only

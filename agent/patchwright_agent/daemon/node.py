@@ -38,11 +38,19 @@ _REJECTIONS = (
 class Node:
     """This node towards its server. Every method raises ServerError, Unreachable, NoCredentials."""
 
-    def __init__(self, identity: "Identity", server: "Server", credentials: "Credentials", clock: "Clock") -> None:
+    def __init__(
+        self,
+        identity: "Identity",
+        server: "Server",
+        credentials: "Credentials",
+        clock: "Clock",
+        scan_only: bool = False,
+    ) -> None:
         self._identity = identity
         self._server = server
         self._credentials = credentials
         self._clock = clock
+        self._scan_only = scan_only
         self._system = platform.operating_system()
         self.instance_id = identity.instance_id
 
@@ -82,6 +90,7 @@ class Node:
                 "PlatformName": self.platform_name,
                 "PlatformType": "Linux",
                 "PlatformVersion": self.platform_version,
+                "ScanOnly": self._scan_only,
                 "SSMConnectionChannel": channel,
             },
         )

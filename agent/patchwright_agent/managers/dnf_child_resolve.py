@@ -25,8 +25,8 @@ class Unresolved(Exception):
 class Resolver:
     """A sack in which the versions of `available` are the only ones of their packages, and questions to its solver."""
 
-    def __init__(self, request: Dict[str, Any], left_out: Sequence[str] = COMMAND_PLUGINS) -> None:
-        self.base = dnf_child_sack.configured(request, list(left_out))
+    def __init__(self, request: Dict[str, Any]) -> None:
+        self.base = dnf_child_sack.configured(request, COMMAND_PLUGINS)
         conf = self.base.conf
         conf.best = False
         conf.install_weak_deps = False
@@ -87,7 +87,9 @@ class Resolver:
     def simulate(self, rows: Sequence[Row]) -> Dict[str, Any]:
         """The answer to one question: `changes`, `removed`, `problem`, `limited` (see `outcome`)."""
         goal = dnf.goal.Goal(self.base.sack)
-        goal.protect_running_kernel = self.base.conf.protect_running_kernel
+        goal.protect_running_kernel = getattr(
+            self.base.conf, "protect_running_kernel", True
+        )  # not in dnf before 4.2.16
         goal.add_protected(self.base.sack.query().filter(name=list(self.base.conf.protected_packages)))
         try:
             self.mark(goal, rows)

@@ -12,8 +12,8 @@ FETCH_ALWAYS = "always"
 FETCH_MISSING = "missing"
 FETCH_NEVER = "never"
 FETCH_NONE = "none"  # not even from the cache: the installed packages alone
-# The files of plugins that add commands to the command line and nothing else; importing them takes as long as loading a
-# repository.
+# The files of plugins that serve the command line and nothing else: they expect one, and importing them takes as long
+# as loading a repository.
 COMMAND_PLUGINS = (
     ["builddep", "changelog", "config_manager", "copr", "debug", "debuginfo-install", "download", "groups_manager"]
     + ["generate_completion_cache", "leaves", "modulesync", "needs_restarting", "repoclosure", "repodiff", "repograph"]

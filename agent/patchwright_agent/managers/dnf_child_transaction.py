@@ -21,7 +21,7 @@ _MAX_SAID = 2000
 
 
 class Display(dnf.yum.rpmtrans.TransactionDisplay):
-    """Hears what scripts print and which of them fail."""
+    """Hears what scripts print and which of them fail. dnf's log has it all too, and goes to standard error."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -33,12 +33,10 @@ class Display(dnf.yum.rpmtrans.TransactionDisplay):
             self._said = ""
 
     def scriptout(self, msgs: Any) -> None:
-        if msgs:
-            sys.stderr.write("%s\n" % msgs)
-            self._said = str(msgs)[-_MAX_SAID:]
+        if msgs:  # bytes, as the script printed them
+            self._said = (msgs.decode("utf-8", "replace") if isinstance(msgs, bytes) else str(msgs))[-_MAX_SAID:]
 
     def error(self, message: str) -> None:
-        sys.stderr.write("%s\n" % message)
         self.errors.append([message, self._said])
 
 
@@ -68,7 +66,7 @@ def apply(request: Dict[str, Any]) -> Dict[str, Any]:
     of a failed script and what the script printed.
     """
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(message)s")
-    resolver = Resolver(dict(request, available=request["items"]), left_out=())
+    resolver = Resolver(dict(request, available=request["items"]))
     base = resolver.base
     base.conf.exit_on_lock = True
     base.args = ["patchwright-agent"]  # stands in `dnf history` as the command line

@@ -91,6 +91,11 @@ class DnfInstaller(Installer):
         if (_rows(targets), _rows(available)) not in self._answers:
             raise ManagerError("dnf answered another question than the one asked")
 
+    def _simulated(self, targets: Sequence[Target], available: Sequence[Target]) -> Simulation:
+        """The answer to one question alone, as the host is now."""
+        request = dict(_MISSING_METADATA, available=_rows(available), questions=[_rows(targets)])
+        return _simulation(self._asked("simulate", request)["answers"][0])
+
     def preflight(self, items: Sequence[Change]) -> Optional[Problem]:
         self._answers.clear()
         problem = self._locked()
@@ -225,8 +230,7 @@ class DnfInstaller(Installer):
                 continue  # what comes in anew comes with what needs it
             if self.workplace.is_cancelled():
                 return CANCELLED, "the end was asked for before %s %s was tried" % (target.name, target.version)
-            simulated = self.simulate([target], targets)
-            self._answers.clear()
+            simulated = self._simulated([target], targets)
             foreign = [change for change in simulated.changes if change not in items]
             if simulated.problem or simulated.removed or foreign:
                 words = simulated.problem or "it would not come in as the Plan says"

@@ -15,6 +15,7 @@ from patchwright_agent.managers.installer import (
 
 MAX_WORDS = 400
 _SCRIPT = re.compile(r"Error in (\w+) scriptlet in rpm package (\S+)")
+_STATUS = re.compile(r"scriptlet failed, ((?:exit status|signal) \d+)")
 _PAYLOAD = re.compile(r"Error (?:in cpio payload of|unpacking) rpm package (\S+?)-[^-\s]+-[^-\s]+\Z")
 _CODES = {"differs": REPOSITORY_CHANGED, "download": DOWNLOAD, "signature": SIGNATURE, "locked": LOCKED}
 _FULL = re.compile(
@@ -45,11 +46,13 @@ def reason_code(refused: str, words: str) -> str:
 
 def script_error(message: str, said: str) -> Optional[ScriptError]:
     """One of dnf's error messages of a transaction with what the script printed; None if it names no package."""
-    words = text.field(said.strip().split("\n")[-1], MAX_WORDS) if said.strip() else ""
     script = _SCRIPT.search(message)
     if script:
         kind = script.group(1).upper()
-        told = "its %s script failed%s" % (kind, ": " + words if words else "")
+        lines = [line.strip() for line in said.split("\n") if line.strip()]
+        status = next((found.group(1) for found in map(_STATUS.search, lines) if found), "")
+        own = [line for line in lines if not _STATUS.search(line)]
+        told = "its %s script failed%s%s" % (kind, ", " + status if status else "", ": " + own[-1] if own else "")
         return ScriptError(text.field(script.group(2)), text.field(told, MAX_WORDS), kind in _INCOMING)
     payload = _PAYLOAD.search(message)
     if payload:

@@ -7,7 +7,7 @@ from patchwright.api.compliance_fields import conditions_from, execution_to
 from patchwright.api.context import Answer, Context, Request
 from patchwright.api.patch_states import patch_lines, wire_baseline_id
 from patchwright.api.registry import registry
-from patchwright.core.builtin_documents import BUILTIN, RUN_PATCH_BASELINE
+from patchwright.core.builtin_documents import BUILTIN
 from patchwright.core.compliance import (
     COMPLIANCE_TYPE,
     EXECUTION_TYPE,
@@ -72,16 +72,15 @@ def _resource(req: Request) -> str:
 
 def _common(ctx: Context, judged: JudgedNode, execution: Execution) -> dict[str, str]:
     """What is the same for all items of the node, under the names that filters use."""
-    by_run = execution.id is not None
     return {
         "ComplianceType": COMPLIANCE_TYPE,
         "ResourceType": RESOURCE_TYPE,
         "ResourceId": judged.node.id,
-        "DocumentName": RUN_PATCH_BASELINE if by_run else "",
-        "DocumentVersion": BUILTIN[RUN_PATCH_BASELINE].version if by_run else "",
+        "DocumentName": execution.document,
+        "DocumentVersion": BUILTIN[execution.document].version if execution.document in BUILTIN else "",
         "ExecutionTime": instant_text(execution.at),
         "ExecutionId": execution.id or "",
-        "ExecutionType": EXECUTION_TYPE if by_run else "",
+        "ExecutionType": EXECUTION_TYPE if execution.id is not None else "",
         "PatchGroup": judged.governed.resolution.patch_group,
         "PatchBaselineId": wire_baseline_id(judged.governed.baseline.id, ctx.scope.region),
     }

@@ -8,7 +8,7 @@ from patchwright.api.registry import registry
 from patchwright.core.explain import Explanation, explain
 from patchwright.core.explain_lines import explain_lines
 from patchwright.core.groups import BaselineSource
-from patchwright.core.judgement import Judgement, PatchLine, Unjudged
+from patchwright.core.judgement import Counts, Judgement, PatchLine, Unjudged
 from patchwright.core.nodes import ManagedNode
 from patchwright.core.values import PatchState
 from patchwright.flows.judge_node import JudgedNode, judge_node, with_catalogue
@@ -78,7 +78,7 @@ def describe_node_patches(ctx: Context, req: Request) -> Answer:
         "Baseline": _baseline_to(judged, ctx.scope.region),
         "Compliance": judged.status,
         "UnjudgedReason": outcome.reason if isinstance(outcome, Unjudged) else None,
-        "Counts": _counts_to(judged),
+        "Counts": counts_to(judged.counts),
         "Offered": _offered(judged),
         "Missing": _missing(ctx, judged),
         "Problems": [{"Code": p.code, "Message": p.message, "Remedy": p.remedy} for p in state.problems]
@@ -109,8 +109,8 @@ def _baseline_to(judged: JudgedNode, region: str) -> dict[str, Any]:
     }
 
 
-def _counts_to(judged: JudgedNode) -> dict[str, int]:
-    c = judged.counts
+def counts_to(c: Counts) -> dict[str, int]:
+    """Counts as PatchCounts."""
     return {
         "Installed": c.installed,
         "InstalledOther": c.installed_other,

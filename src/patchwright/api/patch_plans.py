@@ -6,9 +6,9 @@ from patchwright.api.context import Answer, Context, Request
 from patchwright.api.patch_states import wire_baseline_id
 from patchwright.api.registry import registry
 from patchwright.core.errors import Kind, NotFound
-from patchwright.core.failures import dropped_words
+from patchwright.core.failures import dropped_words, read_kept
 from patchwright.core.plan import LIFETIME, Plan
-from patchwright.core.values import BaselineId
+from patchwright.core.values import BaselineId, PatchOperation
 from patchwright.flows.plan_record import read_basis, read_plan
 from patchwright.flows.plan_view import reboot_of
 from patchwright.store import nodes, runs
@@ -42,6 +42,8 @@ def _plan_to(ctx: Context, run: PatchRun) -> dict[str, Any]:
         "BaselineId": _baseline_of(ctx, run),
         "Items": _items_to(plan) if plan else [],
         "Dropped": _dropped_to(plan) if plan else [],
+        "Installed": _installed_to(run),
+        "Failed": _failed_to(run, plan),
         "RebootOption": run.reboot_option,
         "Reboots": reboot.reboot,
         "RebootReason": reboot.reason,
@@ -71,6 +73,33 @@ def _items_to(plan: Plan) -> list[dict[str, Any]]:
         }
         for item in plan.items
     ]
+
+
+def _is_over(run: PatchRun) -> bool:
+    """Whether it is an Install with a result. A node that waits for its reboot has one."""
+    return run.ended_at is not None and not run.plan_only and run.operation is PatchOperation.INSTALL
+
+
+def _installed_to(run: PatchRun) -> list[dict[str, Any]] | None:
+    """What the run brought, as it was found then; None for one that installs nothing or is not over."""
+    if not _is_over(run):
+        return None
+    names = ("Name", "Arch", "FromVersion", "ToVersion", "Role")
+    return [dict(zip(names, row, strict=True)) for row in (run.result or {}).get("installed", ())]
+
+
+def _failed_to(run: PatchRun, plan: Plan | None) -> list[dict[str, Any]] | None:
+    """What did not go in, with the reason that was kept; the targets that the Plan left out are not among them."""
+    if not _is_over(run):
+        return None
+    left_out = {(drop.slot.name, drop.slot.arch, drop.version) for drop in plan.dropped} if plan else set()
+    rows = [row for row in (run.result or {}).get("failed", ()) if tuple(row[:3]) not in left_out]
+    return [_failure_to(name, arch, version, text) for name, arch, version, text in rows]
+
+
+def _failure_to(name: str, arch: str, version: str, text: str) -> dict[str, Any]:
+    failure = read_kept(text)
+    return {"Name": name, "Arch": arch, "Version": version, "Code": failure.code or None, "Reason": failure.words}
 
 
 def _dropped_to(plan: Plan) -> list[dict[str, Any]]:

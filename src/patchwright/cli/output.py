@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -10,6 +11,10 @@ from typing import Any
 
 FORMATS = ("table", "json", "csv")
 GAP = "  "
+CUT = "…"
+USUAL_WIDTH = 80
+NARROWEST = 8
+"""Characters to which a column that may be shortened is shortened at most."""
 _FORMULA_STARTS = ("=", "+", "-", "@")
 
 _DIRECTIONS = (0x061C, 0x200E, 0x200F, *range(0x2028, 0x202F), *range(0x2066, 0x206A))  # text that reads otherwise
@@ -37,18 +42,93 @@ def as_text(value: Any) -> str:
     return printable(str(value))
 
 
-def table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
-    """Aligned columns under their names, numbers to the right; the last column is as long as it is."""
+def table(
+    columns: Sequence[str],
+    rows: Sequence[Sequence[Any]],
+    *,
+    width: int | None = None,
+    shorten: Sequence[str] = (),
+    colour: bool = False,
+) -> str:
+    """Aligned columns under their names, numbers to the right; the last column is as long as it is.
+
+    Where a line would be longer than `width`, the columns named in `shorten` lose their ends, in that order. With
+    `colour`, a cell that is one of the words of COLOURS has its colour.
+    """
     cells = [[as_text(value) for value in row] for row in rows]
     widths = [max([len(name), *(len(row[i]) for row in cells)]) for i, name in enumerate(columns)]
     right = [bool(rows) and all(_is_number(row[i]) for row in rows) for i in range(len(columns))]
-    lines = [list(columns), *cells]
-    return "".join(_line(line, widths, right) for line in lines)
+    for name in shorten if width else ():
+        at = list(columns).index(name)
+        over = sum(widths) + len(GAP) * (len(widths) - 1) - (width or 0)
+        widths[at] = min(widths[at], max(len(name), NARROWEST, widths[at] - max(0, over)))
+    lines = [_line(list(columns), widths, right, colour=False)]
+    lines += [_line(line, widths, right, colour=colour) for line in cells]
+    return "".join(lines)
 
 
-def _line(cells: Sequence[str], widths: Sequence[int], right: Sequence[bool]) -> str:
-    padded = [c.rjust(w) if r else c.ljust(w) for c, w, r in zip(cells, widths, right, strict=True)]
-    return GAP.join(padded).rstrip() + "\n"
+def _line(cells: Sequence[str], widths: Sequence[int], right: Sequence[bool], *, colour: bool) -> str:
+    shown = []
+    for cell, size, to_the_right in zip(cells, widths, right, strict=True):
+        fit = shortened(cell, size)
+        padded = fit.rjust(size) if to_the_right else fit.ljust(size)
+        shown.append(padded.replace(fit, painted(fit)) if colour and fit in COLOURS else padded)
+    return GAP.join(shown).rstrip() + "\n"
+
+
+def shortened(text: str, size: int) -> str:
+    """`text`, or as much of its beginning as fits into `size` characters, marked as cut."""
+    return text if len(text) <= size else text[: size - 1] + CUT
+
+
+_RED, _GREEN, _YELLOW = 31, 32, 33
+NO_DATA = "no data"
+COLOURS = {
+    "COMPLIANT": _GREEN,
+    "NON_COMPLIANT": _RED,
+    "UNJUDGED": _YELLOW,
+    NO_DATA: _YELLOW,
+    "Success": _GREEN,
+    "Failed": _RED,
+    "ExecutionTimedOut": _RED,
+    "DeliveryTimedOut": _RED,
+    "Undeliverable": _RED,
+    "Terminated": _YELLOW,
+    "Cancelled": _YELLOW,
+    "ConnectionLost": _YELLOW,
+    "installed": _GREEN,
+    "failed": _RED,
+    "left out": _YELLOW,
+}
+"""Words that stand out on a terminal. None says anything that its text does not."""
+
+
+def painted(word: str) -> str:
+    """A word of COLOURS in its colour; anything else as it is."""
+    return f"\x1b[{COLOURS[word]}m{word}\x1b[0m" if word in COLOURS else word
+
+
+def is_terminal(stream: Any) -> bool:
+    """Whether a person looks at `stream`."""
+    return bool(getattr(stream, "isatty", bool)())
+
+
+def wants_colour(stream: Any) -> bool:
+    """Only on a terminal that can, and where nobody said no. Source: https://no-color.org."""
+    return is_terminal(stream) and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def width_of(stream: Any) -> int | None:
+    """Columns of the terminal that `stream` is; None where lines may be as long as they are."""
+    if not is_terminal(stream):
+        return None
+    told = os.environ.get("COLUMNS", "")
+    if told.isdecimal() and int(told):
+        return int(told)
+    try:
+        return os.get_terminal_size(stream.fileno()).columns or USUAL_WIDTH
+    except OSError:  # io.UnsupportedOperation among them
+        return USUAL_WIDTH
 
 
 def _is_number(value: Any) -> bool:
@@ -75,21 +155,30 @@ def _csv_cell(value: Any) -> str:
     return f"'{text}" if isinstance(value, str) and text.startswith(_FORMULA_STARTS) else text
 
 
-def show(form: str, answer: Any, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+def show(
+    form: str, answer: Any, columns: Sequence[str], rows: Sequence[Sequence[Any]], shorten: Sequence[str] = ()
+) -> None:
     """Print `answer` as JSON, or `rows` as a table or CSV, to standard output."""
     if form == "json":
         write(json_text(answer))
     elif form == "csv":
         write(csv_text(columns, rows))
     else:
-        write(table(columns, rows))
+        write(terminal_table(columns, rows, shorten))
 
 
-def write(text: str) -> None:
-    """Text that is fit for a terminal, to standard output, whatever that can encode."""
-    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
-    sys.stdout.write(text.encode(encoding, "backslashreplace").decode(encoding))
-    sys.stdout.flush()
+def terminal_table(columns: Sequence[str], rows: Sequence[Sequence[Any]], shorten: Sequence[str] = ()) -> str:
+    """A table as standard output can show it."""
+    width, colour = width_of(sys.stdout), wants_colour(sys.stdout)
+    return table(columns, rows, width=width, shorten=shorten, colour=colour)
+
+
+def write(text: str, stream: Any = None) -> None:
+    """Text that is fit for a terminal, to `stream` (default: standard output), whatever that can encode."""
+    stream = stream or sys.stdout
+    encoding = getattr(stream, "encoding", None) or "utf-8"
+    stream.write(text.encode(encoding, "backslashreplace").decode(encoding))
+    stream.flush()
 
 
 def complain(command: str, text: str) -> None:

@@ -34,6 +34,8 @@ class ManagedNode:
     ip_address: str | None = None
     operating_system: OperatingSystem | None = None
     clock_offset_seconds: int | None = None
+    scan_only: bool = False
+    """Its agent said that it obeys scans and nothing else; the agent enforces it. Source: decisions.md 25."""
 
     @property
     def label(self) -> str:

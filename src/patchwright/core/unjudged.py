@@ -11,6 +11,7 @@ from patchwright.core.values import FAMILY_OF, Family
 ALTERNATIVE_PREFIX = "alternative:"
 """Begins HostState.sources_digest of facts that were gathered from a baseline's own sources."""
 
+NEVER_REPORTED = "the node has not reported its packages yet"
 _MANAGERS: dict[str, frozenset[Family]] = {
     "apt": frozenset({Family.APT}),
     "dnf": frozenset({Family.DNF, Family.YUM}),
@@ -47,7 +48,7 @@ def judgeable(facts: NodeFacts | None, baseline: PatchBaseline) -> NodeFacts | U
     A Linux or macOS node with nothing installed has sent no facts worth the name: it must not look compliant.
     """
     if facts is None:
-        return Unjudged(code=UnjudgedCode.NO_FACTS, reason="the node has not reported its packages yet")
+        return Unjudged(code=UnjudgedCode.NO_FACTS, reason=NEVER_REPORTED)
     if facts.operating_system is not baseline.operating_system:
         return Unjudged(
             code=UnjudgedCode.WRONG_OPERATING_SYSTEM,

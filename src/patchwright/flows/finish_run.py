@@ -4,7 +4,7 @@ Source: decisions.md 5, 6, 12; patch-baselines.md 5.6, 5.7, 6.1 to 6.5.
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -59,6 +59,8 @@ class Concluded:
     reboot: RebootDecision
     plan: Plan | None = None
     new: tuple[PlanItem, ...] = ()
+    failed: Mapping[tuple[Slot, str], str] = field(default_factory=dict)
+    """Exact targets that are not there after an Install, left-out ones included, with the reason that is kept."""
     waiting: frozenset[tuple[Slot, str, str]] = frozenset()
     """Pending rows that a reboot clears: kept for the case that it never happens."""
 
@@ -104,6 +106,9 @@ def _without_install(run: PatchRun, judged: JudgedNode, ending: Ending) -> Concl
     if code == ExitCode.SUCCESS and (run.facts_at is None or (plan is None and (run.plan_only or not scan))):
         code = ExitCode.FAILURE
         message = message or ("" if run.facts_at is None else NO_PLAN)
+    known = known_code(code)
+    if known is not None and known.asks_for_reboot:
+        code = ExitCode.FAILURE  # the server alone asks for a reboot, and not for this
     reason = RebootReason.SCAN if scan else RebootReason.NOTHING_TO_DO
     return Concluded(
         run=run,
@@ -149,6 +154,7 @@ def _installed(run: PatchRun, judged: JudgedNode, ending: Ending, plan: Plan, ap
         reboot=decision,
         plan=plan if run.plan is not None else None,
         new=outcome.new,
+        failed=outcome.failed_reasons,
         waiting=waiting if decision.reboot else frozenset(),
     )
 
@@ -281,5 +287,6 @@ def _result(concluded: Concluded) -> dict[str, Any]:
         "counts": asdict(judged.counts),
         "reboot": {"reboots": concluded.reboot.reboot, "reason": concluded.reboot.reason},
         "installed": [[i.slot.name, i.slot.arch, i.from_version, i.to_version, i.role] for i in concluded.new],
+        "failed": [[s.name, s.arch, version, text] for (s, version), text in sorted(concluded.failed.items())],
         "waiting": [[slot.name, slot.arch, version, boot_id] for slot, version, boot_id in sorted(concluded.waiting)],
     }

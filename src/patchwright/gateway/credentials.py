@@ -96,6 +96,7 @@ def update_instance_information(ctx: NodeContext, request: Request, prepared: An
         platform_version=_clean(request.get("PlatformVersion"), 64),
         computer_name=_clean(request.get("ComputerName"), 255),
         ip_address=_clean(request.get("IPAddress"), 64),
+        scan_only=request.get("ScanOnly"),
     )
     return {}
 

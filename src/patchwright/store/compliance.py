@@ -23,7 +23,7 @@ from patchwright.core.judgement import Counts
 from patchwright.core.values import ComplianceLevel, ComplianceStatus, NodeId, Scope
 from patchwright.store.engine import Tx
 from patchwright.store.judgements import Verdict, verdict_from
-from patchwright.store.tables import node, node_seen, patch_run, verdict
+from patchwright.store.tables import command, node, node_seen, patch_run, verdict
 
 _v = verdict.c
 _JUDGED = _v.status.in_([ComplianceStatus.COMPLIANT, ComplianceStatus.NON_COMPLIANT])
@@ -31,7 +31,7 @@ _REPORTED = _v.facts_id.is_not(None)
 _any_run = patch_run.alias("any_run")
 _LATEST = (
     select(_any_run.c.id)
-    .where(_any_run.c.node_id == _v.node_id, _any_run.c.facts_at.is_not(None))
+    .where(_any_run.c.node_id == _v.node_id, _any_run.c.facts_at.is_not(None), _any_run.c.plan_only.is_(False))
     .order_by(_any_run.c.facts_at.desc(), _any_run.c.id.desc())
     .limit(1)
     .correlate(verdict)
@@ -66,11 +66,15 @@ _SECOND = timedelta(seconds=1)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Execution:
-    """The latest patch operation that reported facts; without one, `at` is when the node's facts last came."""
+    """The latest patch operation that reported facts; without one, `at` is when the node's facts last came.
+
+    A plan alone is no operation. `document` is "" once the operation's command is forgotten.
+    """
 
     id: str | None
     at: datetime
     override_list: str = ""
+    document: str = ""
 
 
 def resource_page(tx: Tx, scope: Scope, conditions: Sequence[Condition], *, after: str, limit: int) -> list[Verdict]:
@@ -90,9 +94,18 @@ def summary(
 
 def executions(tx: Tx, node_ids: Collection[NodeId]) -> dict[NodeId, Execution]:
     """The latest execution of each node that has a verdict."""
-    columns = (_v.node_id, patch_run.c.snapshot_id, patch_run.c.override_list, _executed_at.label("at"))
-    rows = tx.execute(_with_run(select(*columns).select_from(verdict)).where(_v.node_id.in_(list(node_ids))))
-    return {NodeId(r.node_id): Execution(id=r.snapshot_id, at=r.at, override_list=r.override_list or "") for r in rows}
+    columns = (
+        _v.node_id,
+        patch_run.c.snapshot_id.label("id"),
+        _executed_at.label("at"),
+        func.coalesce(patch_run.c.override_list, "").label("override_list"),
+        func.coalesce(command.c.document_name, "").label("document"),
+    )
+    statement = _with_run(select(*columns).select_from(verdict)).outerjoin(
+        command, command.c.id == patch_run.c.command_id
+    )
+    rows = tx.execute(statement.where(_v.node_id.in_(list(node_ids)))).mappings()
+    return {NodeId(r["node_id"]): Execution(**{k: v for k, v in r.items() if k != "node_id"}) for r in rows}
 
 
 def group_page(

@@ -91,6 +91,12 @@ def seen_at(tx: Tx, node_id: str) -> datetime | None:
     return tx.execute(select(node_seen.c.facts_at).where(node_seen.c.node_id == node_id)).scalar_one_or_none()
 
 
+def seen_at_many(tx: Tx, node_ids: Sequence[str]) -> dict[str, datetime]:
+    """When each of the nodes last confirmed its facts; those that never did are left out."""
+    rows = tx.execute(select(node_seen).where(node_seen.c.node_id.in_(list(node_ids))))
+    return {row.node_id: row.facts_at for row in rows}
+
+
 def intern_versions(tx: Tx, versions: Sequence[PackageVersion]) -> list[int]:
     """The ids of `versions`, in their order; what is new is written."""
     records = [_encoder.encode(v) for v in versions]

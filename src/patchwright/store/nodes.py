@@ -145,7 +145,7 @@ def has_tag(scope: Scope, key: str, values: Sequence[str] | None = None) -> Any:
     return t.c.id.in_(tagged)
 
 
-def touch(tx: Tx, node_id: NodeId, now: datetime, **facts: str | int | None) -> None:
+def touch(tx: Tx, node_id: NodeId, now: datetime, **facts: str | int | bool | None) -> None:
     """Record a ping, and the members given that are not empty: a probe must not blank out what is stored."""
     values = {k: v for k, v in facts.items() if v not in (None, "")}
     tx.execute(t.update().where(t.c.id == node_id).values(last_ping_at=now, **values))

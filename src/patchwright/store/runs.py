@@ -70,16 +70,19 @@ _LIGHT = [c for c in patch_run.c if c.name not in ("report", "draft", "plan")]
 
 
 def latest(tx: Tx, node_ids: Sequence[str]) -> dict[str, PatchRun]:
-    """The latest operation of each node that reported facts, ended or not; without its report and Plan."""
+    """The latest operation of each node that reported facts, ended or not; without its report and Plan.
+
+    A plan alone is no operation.
+    """
     other = patch_run.alias("other")
     newest = (
         select(func.max(other.c.facts_at))
-        .where(other.c.node_id == patch_run.c.node_id, other.c.facts_at.is_not(None))
+        .where(other.c.node_id == patch_run.c.node_id, other.c.facts_at.is_not(None), other.c.plan_only.is_(False))
         .scalar_subquery()
     )
     rows = tx.execute(
         select(*_LIGHT)
-        .where(patch_run.c.node_id.in_(node_ids), patch_run.c.facts_at == newest)
+        .where(patch_run.c.node_id.in_(node_ids), patch_run.c.facts_at == newest, patch_run.c.plan_only.is_(False))
         .order_by(patch_run.c.id)
     ).mappings()
     return {r["node_id"]: _run(r) for r in rows}

@@ -210,6 +210,7 @@ node = Table(
     Column("ip_address", String(64), nullable=True),
     Column("operating_system", String(32), nullable=True),
     Column("clock_offset_seconds", Integer, nullable=True),
+    Column("scan_only", Boolean, nullable=False, default=False),
     Index("ix_node_scope", "account", "region", "id"),
 )
 

@@ -279,7 +279,8 @@ class FakeServer:
     def _update_instance_information(self, node_id: str, body: dict[str, Any]) -> dict[str, Any]:
         del node_id
         required = {"InstanceId", "AgentName", "AgentVersion", "PlatformType"}
-        if not required <= set(body) or not all(isinstance(value, str) for value in body.values()):
+        kinds = {"ScanOnly": bool}
+        if not required <= set(body) or not all(isinstance(v, kinds.get(name, str)) for name, v in body.items()):
             self._breach(f"UpdateInstanceInformation with {sorted(body)}")
         self.heartbeats.append(body)
         return {}

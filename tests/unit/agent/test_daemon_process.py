@@ -47,6 +47,7 @@ def test_the_order_of_calls_and_the_shapes_of_heartbeats(server: FakeServer, sta
     probe, full = server.heartbeats
     assert set(probe) == {"InstanceId", "AgentName", "AgentVersion", "PlatformType"}
     assert (full["AgentStatus"], full["IPAddress"], full["SSMConnectionChannel"]) == ("Active", "127.0.0.1", "")
+    assert full["ScanOnly"] is False
     assert server.replies[0][2]["runtimeStatus"] is None
     assert "stopped" not in daemon.output()
 
@@ -232,6 +233,7 @@ def test_scan_only_over_the_wire(server: FakeServer, state_dir: Path, tmp_path: 
     assert "obeys Scan and nothing else" in final["documentTraceOutput"]
     assert len(server.replies) == 1
     assert not (tmp_path / "ran").exists()
+    assert server.heartbeats[1]["ScanOnly"] is True
 
 
 def test_over_tls_with_the_pinned_authority(tmp_path: Path) -> None:

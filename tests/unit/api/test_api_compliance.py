@@ -113,6 +113,7 @@ def test_the_execution_is_the_latest_that_reported_facts(api: Api, fleet: Judged
     fleet.run(node, NOW - timedelta(days=2))
     latest = fleet.run(node, NOW, ended_at=None, facts_at=NOW)
     fleet.run(node, NOW + timedelta(days=1), facts_at=None)  # still on its way to the host
+    fleet.run(node, NOW + timedelta(days=1), plan_only=True)
     (row,) = _rows(api)
     assert row["ExecutionSummary"]["ExecutionId"] == latest.snapshot_id
     assert row["ExecutionSummary"]["ExecutionTime"] == NOW.timestamp()

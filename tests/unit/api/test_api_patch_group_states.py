@@ -143,6 +143,7 @@ def test_states_of_a_group_come_in_pages_with_their_operation(api: Api, fleet: J
     fleet.run(made[0], NOW - timedelta(days=1), **install)
     fleet.run(made[0], NOW - timedelta(hours=1), **install, plan_only=True)
     latest = fleet.run(made[0], NOW)
+    fleet.run(made[0], NOW + timedelta(hours=1), plan_only=True)
     pages = [p["InstancePatchStates"] for p in api.pages(STATES, PatchGroup="g", MaxResults=10)]
     assert [len(p) for p in pages] == [10, 10, 3]
     assert [s["InstanceId"] for p in pages for s in p] == made

@@ -1,7 +1,5 @@
 """Operators' commands: what they ask of the API, what they print, how they end."""
 
-import csv
-import io
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -16,47 +14,14 @@ Run = Callable[..., tuple[int, str, str]]
 WEB, OTHER = "mi-0123456789abcdef0", "mi-0123456789abcdef1"
 
 
-def information(node_id: str, name: str, computer: str = "host") -> dict[str, Any]:
-    return {
-        "InstanceId": node_id, "Name": name, "ComputerName": computer, "PingStatus": "Online",
-        "PlatformName": "Debian GNU/Linux", "PlatformVersion": "12",
-    }  # fmt: skip
-
-
-def state(node_id: str, missing: int) -> dict[str, Any]:
-    return {
-        "InstanceId": node_id, "PatchGroup": "", "BaselineId": "pb-1", "MissingCount": missing, "FailedCount": 0,
-        "OperationStartTime": 1.0, "OperationEndTime": 1795199177.5, "Operation": "Scan",
-    }  # fmt: skip
+def summary(node_id: str, name: str, computer: str = "host") -> dict[str, Any]:
+    return {"NodeId": node_id, "Name": name, "ComputerName": computer, "PingStatus": "Online"}
 
 
 @pytest.fixture
 def fleet(api: ApiStub) -> ApiStub:
-    api.answers["DescribeInstanceInformation"] = {
-        "InstanceInformationList": [information(WEB, "web\x1b[2J"), information(OTHER, "db", "db-1")]
-    }
-    api.answers["DescribeInstancePatchStates"] = {"InstancePatchStates": [state(WEB, 7)]}
+    api.answers["DescribeNodes"] = {"Nodes": [summary(WEB, "web\x1b[2J"), summary(OTHER, "db", "db-1")]}
     return api
-
-
-def test_nodes_shows_counts_and_no_host_can_steer_the_terminal(fleet: ApiStub, patchwright: Run) -> None:
-    code, out, _ = patchwright("nodes")
-    assert code == 0
-    head, web, db = out.splitlines()
-    assert head.split()[:3] == ["NODE", "NAME", "PLATFORM"]
-    assert web.split()[:2] == [WEB, "web\\u001b[2J"]
-    assert "2026-11-20T18:26:17Z" in web
-    assert web[head.index("MISSING") :].split()[0] == "7"
-    assert db.split()[:2] == [OTHER, "db"]
-    assert "\x1b" not in out
-
-
-def test_nodes_as_csv_and_json_say_the_same(fleet: ApiStub, patchwright: Run) -> None:
-    rows = list(csv.DictReader(io.StringIO(patchwright("nodes", "-o", "csv")[1], newline="")))
-    assert [(r["NODE"], r["MISSING"]) for r in rows] == [(WEB, "7"), (OTHER, "")]
-    nodes = json.loads(patchwright("nodes", "-o", "json")[1])
-    assert nodes[0]["PatchState"]["MissingCount"] == 7
-    assert nodes[1]["PatchState"] is None
 
 
 def explained(state: str | None) -> dict[str, Any]:
@@ -94,9 +59,7 @@ def test_a_node_goes_by_its_name_or_computer_name(fleet: ApiStub, patchwright: R
 
 
 def test_a_name_of_two_nodes_or_none_is_refused(fleet: ApiStub, patchwright: Run) -> None:
-    fleet.answers["DescribeInstanceInformation"] = {
-        "InstanceInformationList": [information(WEB, "same"), information(OTHER, "x", "same")]
-    }
+    fleet.answers["DescribeNodes"] = {"Nodes": [summary(WEB, "same"), summary(OTHER, "x", "same")]}
     code, _, errors = patchwright("why", "same", "bash")
     assert code == 1
     assert WEB in errors
@@ -115,59 +78,6 @@ def test_an_error_of_the_api_is_shown_escaped_and_ends_with_1(api: ApiStub, patc
     code, out, errors = patchwright("why", WEB, "bash")
     assert (code, out) == (1, "")
     assert "InvalidInstanceId: gone\\u001b[2J" in errors
-
-
-def command(api: ApiStub, *statuses: str) -> None:
-    """A command whose invocation has these statuses, one at each look."""
-    looks = list(statuses)
-    api.answers["SendCommand"] = {"Command": {"CommandId": "c" * 36, "Status": "Pending"}}
-    api.answers["ListCommandInvocations"] = lambda _: {
-        "CommandInvocations": [
-            {"InstanceId": WEB, "Status": looks[0], "StatusDetails": looks.pop(0) if len(looks) > 1 else looks[0]}
-        ]
-    }
-
-
-@pytest.mark.parametrize(
-    ("words", "targets"),
-    [
-        ([WEB], {"InstanceIds": [WEB]}),
-        (["db", WEB], {"InstanceIds": [OTHER, WEB]}),
-        (["--tag", "Patch Group=web=1"], {"Targets": [{"Key": "tag:Patch Group", "Values": ["web=1"]}]}),
-        (["--all"], {"Targets": [{"Key": "InstanceIds", "Values": ["*"]}]}),
-    ],
-)
-def test_scan_sends_a_scan_and_nothing_else(
-    fleet: ApiStub, patchwright: Run, words: list[str], targets: dict[str, Any]
-) -> None:
-    command(fleet, "Pending")
-    code, out, _ = patchwright("scan", *words)
-    assert code == 0
-    assert "c" * 36 in out
-    assert fleet.requests("SendCommand") == [
-        {"DocumentName": "AWS-RunPatchBaseline", "Parameters": {"Operation": ["Scan"]}, **targets}
-    ]
-
-
-@pytest.mark.parametrize(
-    ("statuses", "missing", "code"),
-    [(("Pending", "Success"), 7, 2), (("Success",), 0, 0), (("Failed",), 7, 1), (("TimedOut",), 0, 1)],
-)
-def test_scan_waits_and_ends_by_the_result(
-    fleet: ApiStub, patchwright: Run, statuses: tuple[str, ...], missing: int, code: int
-) -> None:
-    command(fleet, *statuses)
-    fleet.answers["DescribeInstancePatchStates"] = {"InstancePatchStates": [state(WEB, missing)]}
-    ended, out, _ = patchwright("scan", WEB, "--wait")
-    assert ended == code
-    assert statuses[-1] in out
-
-
-def test_scan_that_takes_too_long_says_how_to_follow_it(fleet: ApiStub, patchwright: Run) -> None:
-    command(fleet, "InProgress")
-    code, _, errors = patchwright("scan", WEB, "--wait", "--timeout", "0")
-    assert code == 1
-    assert f"list-command-invocations --command-id {'c' * 36}" in errors
 
 
 KEY = {"AccessKeyId": "AKIAX", "SecretAccessKey": "s3cret", "UserName": "bob", "AccountId": "000000000001"}

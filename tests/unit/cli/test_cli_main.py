@@ -12,7 +12,12 @@ from patchwright.cli.main import main, parser
 @pytest.mark.parametrize(
     "words",
     [[], ["nonsense"], ["why", "one"], ["nodes", "-o", "xml"], ["access-key"], ["scan"], ["scan", "a", "--all"],
-     ["scan", "--tag", "novalue"], ["activation", "create", "--hours", "0"], ["access-key", "create"],
+     ["scan", "--target", "Patch Group=web"], ["scan", "--target", "tag:=web"], ["plan"], ["patch", "a", "--all"],
+     ["plan", *(f"n{i}" for i in range(51))], ["patch", "a", "--yes", "--max-errors", "many"],
+     ["patch", "a", "--yes", "--max-concurrency", "0"], ["patch", "a", "--yes", "--max-concurrency", "101%"],
+     ["patch", "a", "--yes", "--comment", "x" * 101], ["nodes", "--columns", "node,colour"],
+     ["nodes", "--sort", "colour"], ["nodes", "--status", "good"],
+     ["activation", "create", "--hours", "0"], ["access-key", "create"],
      ["access-key", "create", "--user", "u", "--policy", "/no/such/file"]],
 )  # fmt: skip
 def test_wrong_usage_is_64_and_says_so(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:

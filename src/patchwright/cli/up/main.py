@@ -14,8 +14,9 @@ from types import FrameType
 from typing import Any, NoReturn, TextIO
 
 from patchwright.cli.exits import ERROR, OK, Failed
+from patchwright.cli.follow import Selection, follow, send
 from patchwright.cli.output import json_text, printable, write
-from patchwright.cli.scan import DOCUMENT, wait_for
+from patchwright.cli.scan import DOCUMENT
 from patchwright.cli.up.children import ENDING_SIGNALS, Child, end_with_parent, ignore_signals
 from patchwright.cli.up.node import LocalAgent, agent_file
 from patchwright.cli.up.result import as_json, as_tables, failure_of, problems_text
@@ -96,14 +97,13 @@ def _running(data_dir: Path, agent: Path | None) -> Iterator[Running]:
 def _scan(running: Running, *, as_object: bool) -> int:
     """Scan, wait, print. The exit code: 1 if it failed, with the problem and its remedy on standard error."""
     _say("scanning this machine")
-    command = running.server.client.call(
-        "ssm", "SendCommand", DocumentName=DOCUMENT, InstanceIds=[running.node_id], Parameters={"Operation": ["Scan"]}
-    )["Command"]
+    client = running.server.client
+    command_id = send(client, DOCUMENT, Selection(node_ids=(running.node_id,)), {"Operation": "Scan"})
     try:
-        (invocation,) = wait_for(running.server.client, command["CommandId"], SCAN_TIMEOUT_SECONDS, running.check)
+        (invocation,) = follow(client, command_id, timeout_seconds=SCAN_TIMEOUT_SECONDS, check=running.check)
     except TimeoutError as late:
         raise Failed(f"{late}: see {running.agent.log}") from late
-    node = running.server.client.call("patchwright", "DescribeNodePatches", NodeId=running.node_id)
+    node = client.call("patchwright", "DescribeNodePatches", NodeId=running.node_id)
     if as_object:
         write(json_text(as_json(node, invocation["Status"])))
     else:

@@ -71,6 +71,9 @@ def upgrade() -> None:
         )
 
     # Only what SQLite does in place: a table that others refer to can't be made anew under them.
+    with op.batch_alter_table("node", schema=None) as batch_op:
+        batch_op.add_column(sa.Column("scan_only", sa.Boolean(), nullable=False, server_default="0"))
+
     with op.batch_alter_table("command", schema=None) as batch_op:
         batch_op.add_column(sa.Column("cancelled_at", sa.BigInteger(), nullable=True))
         batch_op.add_column(sa.Column("fast_start", sa.Boolean(), nullable=False, server_default="0"))
