@@ -3,6 +3,7 @@
 - `apt_base` (session): the folder of the base; building it takes half a minute, once.
 - `lab_network` (session): a LabNetwork; servers that hosts must reach listen on `lab_network.address`.
 - `make_root(name) -> Root`: a fresh host with the agent in it; ended and deleted after the test.
+- `planner` -> Planner: a scripted server for one worker.
 - `make_repository(name="lab", origin="Lab") -> AptRepository`: empty, signed, served on the lab's network.
 - `rpm_base`, `make_rpm_root(name, pose) -> Root`, `make_rpm_repository(name="lab") -> RpmRepository`: the same for dnf.
 """
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import pytest
 from tests.e2e import roots
+from tests.e2e.planner import Planner
 from tests.e2e.repository import AptRepository, FileServer, SigningKey
 from tests.e2e.roots import CannotRun, LabNetwork, Root
 from tests.e2e.rpm_hosts import Pose, pose
@@ -128,3 +130,10 @@ def make_rpm_repository(
             return RpmRepository(folder, rpm_signing_key, server.url, name)
 
         yield make
+
+
+@pytest.fixture
+def planner(lab_network: LabNetwork) -> Iterator[Planner]:
+    planner = Planner(lab_network.address)
+    yield planner
+    planner.close()

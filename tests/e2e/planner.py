@@ -46,6 +46,7 @@ class PlannedRun:
         self.finished: dict[str, Any] = {}
         self.before: dict[str, Callable[[dict[str, Any]], None]] = {}
         self.lifetime_seconds = 900
+        self.lock_wait_seconds = 1
         self._url = url
         self._asked = ""
         self._settled = False
@@ -60,7 +61,7 @@ class PlannedRun:
         return {
             "PYTHONPATH": AGENT_FOLDER, "PATCHWRIGHT_SERVER": self._url, "PATCHWRIGHT_INSECURE_HTTP": "1",
             "PATCHWRIGHT_TOKEN": TOKEN, "PATCHWRIGHT_STATE_DIR": STATE_DIR, "SSM_COMMAND_ID": self.id,
-            "PATCHWRIGHT_COMMAND_DIR": self.command_dir, "PATCHWRIGHT_LOCK_WAIT_SECONDS": "1",
+            "PATCHWRIGHT_COMMAND_DIR": self.command_dir, "PATCHWRIGHT_LOCK_WAIT_SECONDS": str(self.lock_wait_seconds),
         }  # fmt: skip
 
     def start(self, root: Root) -> subprocess.Popen[str]:

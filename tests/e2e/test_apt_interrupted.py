@@ -6,16 +6,15 @@ A package's script says where it is and waits for the test, so that each interru
 import os
 import signal
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.e2e.apt_hosts import failures, is_sound, prepared, versions
 from tests.e2e.conftest import MakeRepository, MakeRoot
 from tests.e2e.planner import PlannedRun, Planner
 from tests.e2e.repository import AptRepository, Deb
-from tests.e2e.roots import LabNetwork, Root
+from tests.e2e.roots import Root
 from tests.e2e.servers import eventually
-from tests.e2e.test_apt_install import failures, is_sound, prepared, versions
 
 pytestmark = pytest.mark.root
 
@@ -23,13 +22,6 @@ WAITING = (
     "#!/bin/sh\necho $0 >> /var/tmp/began\nwhile [ ! -e /var/tmp/go ]; do sleep 0.05; done\necho $0 >> /var/tmp/ran\n"
 )
 FAILING = "#!/bin/sh\necho 'no such luck' >&2\nexit 1\n"
-
-
-@pytest.fixture
-def planner(lab_network: LabNetwork) -> Iterator[Planner]:
-    planner = Planner(lab_network.address)
-    yield planner
-    planner.close()
 
 
 @pytest.fixture

@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 from tests.e2e.agents import Agent, build_zipapp
+from tests.e2e.apt_hosts import republished, versions
 from tests.e2e.repository import AptRepository, Deb, FileServer, SigningKey
 from tests.e2e.roots import LabNetwork, Root
 from tests.e2e.servers import ServerProcess, eventually
-from tests.e2e.test_apt_install import republished, versions
 from tests.e2e.test_apt_interrupted import WAITING
 
 pytestmark = pytest.mark.root
