@@ -31,7 +31,8 @@ def test_a_host_is_scanned_explained_patched_and_compliant_after_its_boot(
         Notice("ALAS2023-2026-300", (held,), severity="Important", cves=("CVE-2026-3000",)),
     )
     repository.publish()
-    repository.enable(host)
+    (repository.folder / "latest").symlink_to(".")  # and no other release: the host's own is 2023
+    repository.enable(host, f"baseurl={repository.url}/$releasever")
     repository.install(host, *old)
     host.write("/etc/dnf/plugins/versionlock.list", "tb-held-0:1-1.*\n")
 
