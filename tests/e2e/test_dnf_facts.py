@@ -81,9 +81,10 @@ def test_every_newer_version_comes_with_its_repositories_its_build_time_and_its_
     core.add(*LIB, Rpm("tb-app", "1-1", "noarch"), Rpm("tb-new", "3-1", tags=("Obsoletes: tb-gone < 3",)))
     core.add_notice(FIX, ODD)
     core.publish()
+    (core.folder / "latest").symlink_to(".")  # and no other release: the host's own is 2023
     extra.add(LIB[1])
     extra.publish()
-    core.enable(host)
+    core.enable(host, f"baseurl={core.url}/$releasever")
     extra.enable(host, "gpgcheck=0")
     gone, local = Rpm("tb-gone", "1-1"), Rpm("tb-local", "4:7-1", "noarch")
     core.install(host, LIB[0], Rpm("tb-app", "1-1", "noarch"), gone, local)
@@ -252,24 +253,30 @@ def test_a_user_who_is_not_root_scans_with_own_metadata_and_touches_nothing_of_t
     assert host.exists("/home/someone/.local/state/patchwright-agent/dnf")
 
 
-@pytest.mark.parametrize(
-    ("identity", "words"),
-    [
-        ({"ID": "amzn", "VERSION_ID": "2", "PRETTY_NAME": "Amazon Linux 2"}, "Amazon Linux 2 is patched by yum"),
-        ({"ID": "rhel", "VERSION_ID": "7.9", "PRETTY_NAME": "Red Hat 7.9"}, "Red Hat 7.9 is patched by yum"),
-        ({"ID": "fedora", "VERSION_ID": "41", "PRETTY_NAME": "Fedora 41"}, "Fedora 41 is not supported"),
-    ],
-)
-def test_other_managers_are_refused_in_words(make_rpm_root: MakeRpmRoot, identity: dict[str, str], words: str) -> None:
-    host = make_rpm_root("facts-6", ROCKY_9)
-    host.write("/etc/os-release", "".join(f'{name}="{value}"\n' for name, value in identity.items()))
+def test_a_host_that_was_never_scanned_is_read_by_the_release_that_it_fetched_itself(
+    make_rpm_root: MakeRpmRoot, make_rpm_repository: MakeRpmRepository
+) -> None:
+    host, repository = make_rpm_root("facts-6", AMAZON_LINUX_2023), make_rpm_repository()
+    repository.add(*LIB)
+    repository.publish()
+    (repository.folder / "2023").symlink_to(".")
+    repository.enable(host, f"baseurl={repository.url}/$releasever")
+    repository.install(host, LIB[0])
+    host.run(["dnf", "-q", "makecache"])
+    parts = facts(host)
+    assert (offers(parts), problems(parts)) == ({"tb-lib": ["0:1.0-2", "1:0.9-1"]}, {})
+
+
+def test_what_yum_patches_is_refused_in_words(make_rpm_root: MakeRpmRoot) -> None:
+    host = make_rpm_root("facts-7", ROCKY_9)
+    host.write("/etc/os-release", 'ID="amzn"\nVERSION_ID="2"\nPRETTY_NAME="Amazon Linux 2"\n')
     done = host.agent("facts", check=False)
     assert (done.returncode, done.stdout) == (146, "")
-    assert words in done.stderr
+    assert "Amazon Linux 2 is patched by yum" in done.stderr
 
 
 def test_a_host_that_has_dnf5_alone_is_refused(make_rpm_root: MakeRpmRoot) -> None:
-    host = make_rpm_root("facts-7", ROCKY_9)
+    host = make_rpm_root("facts-8", ROCKY_9)
     for name in ("/usr/bin/dnf-3", "/usr/bin/dnf"):
         (host.path / name.lstrip("/")).unlink()
     (host.path / "usr/lib/python3/dist-packages/dnf/__init__.py").write_text("raise ImportError('none')\n")

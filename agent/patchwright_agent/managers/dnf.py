@@ -12,7 +12,7 @@ from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence
 
 import patchwright_agent
 from patchwright_agent import platform, run, text
-from patchwright_agent.managers import dnf_child, dnf_output, locks
+from patchwright_agent.managers import dnf_child, locks
 from patchwright_agent.managers.model import LOCKED, ManagerError, ManagerFacts, Problem
 from patchwright_agent.platform import UnsupportedPlatform
 
@@ -51,8 +51,22 @@ def start(request: Request) -> "Asked":
     if request.refresh is None and request.cache_dir:
         fetch = "missing"
     timeout = TIMEOUT_SECONDS if fetch == "never" else REFRESH_TIMEOUT_SECONDS
-    question = {"fetch": fetch, "cache_dir": request.cache_dir, "notice_cache": request.notice_cache}
+    question = {
+        "fetch": fetch,
+        "cache_dir": request.cache_dir,
+        "releasever": releasever(),
+        "notice_cache": request.notice_cache,
+    }
     return Asked("facts", question, timeout)
+
+
+def releasever() -> str:
+    """What `$releasever` of repositories is to be, "" for what the host says.
+
+    Amazon Linux pins a host to the release it was made with; patches come from the latest.
+    Source: spec/patch-baselines.md 4.3.
+    """
+    return "latest" if platform.operating_system().id == "amzn" else ""
 
 
 class Asked:
@@ -71,13 +85,16 @@ class Asked:
 
         Raises ManagerError if dnf or the rpm database cannot be asked, UnsupportedPlatform where there is no dnf 4.
         """
+        from patchwright_agent.managers import dnf_output  # while the child is at work
+
+        modules = _modules(dnf_output.MAX_MODULES, dnf_output.parse_modules)
         answer = self.answer()
         answer["fetch"] = self._request["fetch"]
         try:
             if not answer["installed"]:
                 raise ManagerError("the rpm database holds no package or cannot be read; rpm --rebuilddb may mend it")
             digest = _digest([str(path) for path in answer["source_files"]])
-            return dnf_output.manager_facts(answer, _modules(), digest, lock_problems())
+            return dnf_output.manager_facts(answer, modules, digest, lock_problems())
         except (KeyError, TypeError, ValueError, IndexError) as error:
             raise ManagerError("dnf's answer cannot be understood: %r" % error)
 
@@ -183,13 +200,13 @@ def _digest(paths: Sequence[str]) -> str:
     return digest.hexdigest()
 
 
-def _modules() -> Sequence[str]:
+def _modules(limit: int, parse: Callable[[str], List[str]]) -> Sequence[str]:
     try:
-        names = sorted(os.listdir(MODULES_DIR))[: dnf_output.MAX_MODULES]
+        names = sorted(os.listdir(MODULES_DIR))[:limit]
     except OSError:
         return []
     enabled = []  # type: List[str]
     for name in names:
         if name.endswith(".module"):
-            enabled += dnf_output.parse_modules(platform.small_file(os.path.join(MODULES_DIR, name)))
+            enabled += parse(platform.small_file(os.path.join(MODULES_DIR, name)))
     return enabled

@@ -4,17 +4,18 @@ Offers are all newer versions of what is installed. Packages of module streams t
 nor what a repository's own exclusions hide; those of dnf.conf and version locks hide nothing here, but hold packages.
 """
 
+import calendar
 import gc
 import os
-from typing import Any, Dict, Iterable, List
+from typing import Any, Dict, Iterable, List, Set
 
 import dnf
 import dnf.goal
 import dnf.subject
 import hawkey
 
-from patchwright_agent.managers import dnf_child_sack, dnf_locklist, dnf_updateinfo
-from patchwright_agent.managers.dnf_child_sack import COMMAND_PLUGINS, evr
+from patchwright_agent.managers import dnf_child_sack, dnf_locklist
+from patchwright_agent.managers.dnf_child_sack import COMMAND_PLUGINS, FETCH_NEVER, Opened, evr
 from patchwright_agent.managers.dnf_notice_cache import NoticeCache
 from patchwright_agent.managers.model import Notice
 
@@ -31,14 +32,15 @@ _ADVISORY_KINDS = {
 
 
 def facts(request: Dict[str, Any]) -> Dict[str, Any]:
-    """`request`: `fetch`, `cache_dir` (see dnf_child_sack.configured) and `notice_cache`, a file.
+    """`request`: `fetch`, `cache_dir`, `releasever` (see dnf_child_sack.configured) and `notice_cache`, a file.
 
     dnf_output reads the answer. Packages of one name stand in version order, the oldest first.
     """
     gc.disable()  # tens of thousands of small objects, all of them needed to the end
-    base = dnf_child_sack.configured(request, [LOCK_PLUGIN, *COMMAND_PLUGINS])
-    base.conf.disable_excludes = ["main"]
-    opened = dnf_child_sack.fill(base, request["fetch"])
+    opened = _opened(request)
+    if opened.failures and request["fetch"] == FETCH_NEVER and request["releasever"]:
+        opened = _better(opened, request)
+    base = opened.base
     query = base.sack.query()
     installed, upgrades = query.installed(), query.upgrades()
     present, offers = sorted(installed), sorted(upgrades)
@@ -60,11 +62,28 @@ def facts(request: Dict[str, Any]) -> Dict[str, Any]:
         "expired": opened.expired,
         "source_files": _source_files(base),
     }  # type: Dict[str, Any]
-    cache = NoticeCache(request["notice_cache"], dnf_updateinfo.read_file)
+    cache = NoticeCache(request["notice_cache"], _read_notices)
     answer.update(_notices(base, installed.union(upgrades), cache))
     cache.save()
     answer.update(_locked(base, offers))
     return answer
+
+
+def _opened(request: Dict[str, Any]) -> Opened:
+    base = dnf_child_sack.configured(request, [LOCK_PLUGIN, *COMMAND_PLUGINS])
+    base.conf.disable_excludes = ["main"]
+    return dnf_child_sack.fill(base, request["fetch"])
+
+
+def _better(opened: Opened, request: Dict[str, Any]) -> Opened:
+    """Where the release that this agent's runs fetch is not on hand, what the host itself fetched may be."""
+    failures = len(opened.failures)
+    dnf_child_sack.closed(opened.base)
+    own = _opened(dict(request, releasever=""))
+    if len(own.failures) < failures:
+        return own
+    dnf_child_sack.closed(own.base)
+    return _opened(request)
 
 
 def _row(package: Any) -> List[Any]:
@@ -98,6 +117,12 @@ def _notices(base: Any, query: Any, cache: NoticeCache) -> Dict[str, Any]:
     return {"listed": listed, "notices": [list(notice) for notice in notices]}
 
 
+def _read_notices(path: str, wanted: Set[str]) -> Dict[str, Notice]:
+    from patchwright_agent.managers import dnf_updateinfo  # not above: seldom needed, and slow to import
+
+    return dnf_updateinfo.read_file(path, wanted)
+
+
 def _as_dnf_says(advisory: Any) -> Notice:
     """What the binding has: one date, the later of both, and no type that it does not know."""
     moment = advisory.updated
@@ -107,7 +132,7 @@ def _as_dnf_says(advisory: Any) -> Notice:
         kind=_ADVISORY_KINDS.get(advisory.type, ""),
         severity=advisory.severity or "",
         issued=0,
-        updated=dnf_updateinfo.seconds(moment.strftime("%Y-%m-%d %H:%M:%S")) if moment else 0,
+        updated=max(calendar.timegm(moment.timetuple()), 0) if moment else 0,
         cves=tuple(sorted({i for kind, i in references if kind == hawkey.REFERENCE_CVE})),
         bugzillas=tuple(sorted({i for kind, i in references if kind == hawkey.REFERENCE_BUGZILLA})),
     )

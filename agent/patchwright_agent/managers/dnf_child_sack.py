@@ -33,8 +33,8 @@ class Opened:
 def configured(request: Dict[str, Any], disabled_plugins: List[str]) -> Any:
     """A Base with main configuration, plugins and repositories read; nothing is loaded yet.
 
-    `request`: `fetch`, one of the words above; `cache_dir`, "" for the system's own. Plugins may bring repositories of
-    their own (Red Hat's subscriptions, Uyuni), so they are asked.
+    `request`: `fetch`, one of the words above; `cache_dir`, "" for the system's own; `releasever`, "" for what the host
+    says. Plugins may bring repositories of their own (Red Hat's subscriptions, Uyuni), so they are asked.
     """
     base = dnf.Base()
     base.conf.read()
@@ -44,11 +44,19 @@ def configured(request: Dict[str, Any], disabled_plugins: List[str]) -> Any:
     base.conf.cacheonly = request["fetch"] == FETCH_NEVER
     if request["fetch"] == FETCH_NONE:
         return base
+    if request.get("releasever"):
+        base.conf.substitutions["releasever"] = request["releasever"]
     base.init_plugins(disabled_glob=disabled_plugins)
     base.pre_configure_plugins()
     base.read_all_repos()
     base.configure_plugins()
     return base
+
+
+def closed(base: Any) -> None:
+    """Give up a Base, so that another may be configured in this process."""
+    base.unload_plugins()
+    base.close()
 
 
 def fill(base: Any, fetch: str) -> Opened:

@@ -32,7 +32,6 @@ TIMEOUT_SECONDS = 600
 RESERVE_BYTES = 16 * 1024 * 1024  # for the rpm database, logs, what scripts write
 REMOVE_DUPLICATES = ("dnf", "-y", "--setopt=clean_requirements_on_remove=False", "remove", "--duplicates")
 REMEDY = "dnf -y remove --duplicates"
-_MISSING_METADATA = {"fetch": "missing", "cache_dir": ""}
 
 Rows = Tuple[Tuple[str, ...], ...]
 Problem = Tuple[str, str]
@@ -63,6 +62,7 @@ class DnfInstaller(Installer):
         self._notes = []  # type: List[str]
         self._count = 0
         self._interpreter = ""  # known from the first answer on
+        self._metadata = {"fetch": "missing", "cache_dir": "", "releasever": dnf.releasever()}  # type: Dict[str, Any]
 
     def simulate(self, targets: Sequence[Target], available: Sequence[Target]) -> Simulation:
         """One child answers all the questions that the server is about to ask in this mode, since each costs a start.
@@ -75,7 +75,7 @@ class DnfInstaller(Installer):
         return self._answers.pop(key)
 
     def _ask(self, targets: Sequence[Target], available: Sequence[Target]) -> None:
-        request = dict(_MISSING_METADATA, available=_rows(available))  # type: Dict[str, Any]
+        request = dict(self._metadata, available=_rows(available))
         rows, every = list(_rows(targets)), list(_rows(available))
         if len(targets) == 1 and len(available) > 1:
             request["questions"] = [[row] for row in [rows[0]] + [row for row in every if row != rows[0]]]
@@ -93,7 +93,7 @@ class DnfInstaller(Installer):
 
     def _simulated(self, targets: Sequence[Target], available: Sequence[Target]) -> Simulation:
         """The answer to one question alone, as the host is now."""
-        request = dict(_MISSING_METADATA, available=_rows(available), questions=[_rows(targets)])
+        request = dict(self._metadata, available=_rows(available), questions=[_rows(targets)])
         return _simulation(self._asked("simulate", request)["answers"][0])
 
     def preflight(self, items: Sequence[Change]) -> Optional[Problem]:
@@ -101,7 +101,7 @@ class DnfInstaller(Installer):
         problem = self._locked()
         if problem is not None:
             return problem
-        answer = self._asked("ready", dict(_MISSING_METADATA, items=_rows(items)))
+        answer = self._asked("ready", dict(self._metadata, items=_rows(items)))
         database = _database(answer)
         return _broken(database) if database.duplicates else _crowded(answer)
 
@@ -186,7 +186,7 @@ class DnfInstaller(Installer):
 
     def _transaction(self, items: Sequence[Change]) -> _Attempt:
         answer_file = self._file("answer", {})
-        request = dict(_MISSING_METADATA, items=_rows(items), answer_file=answer_file)
+        request = dict(self._metadata, items=_rows(items), answer_file=answer_file)
         path = self._file("apply", request)
         interpreter = self._interpreter or dnf.interpreters()[0]
         done = self.workplace.execute(dnf.child_argv(interpreter, "apply", "@" + path))

@@ -2,12 +2,15 @@
 
 import os
 import time
-from typing import NamedTuple, Optional
+from typing import NamedTuple, Optional, Sequence, Tuple
 
 from patchwright_agent import __version__, platform
-from patchwright_agent.worker import reboot
-from patchwright_agent.worker.facts import Document, HostFacts, document
-from patchwright_agent.worker.stale_services import stale_services
+from patchwright_agent.managers.model import ManagerFacts
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from patchwright_agent.worker.facts import Document
+    from patchwright_agent.worker.stale_services import StaleService
 
 SYSTEM_STATE_DIR = "/var/lib/patchwright-agent"
 
@@ -33,31 +36,51 @@ def default_state_dir() -> str:
     return os.path.join(home, "patchwright-agent")
 
 
-def collect(request: CollectRequest) -> Document:
+def collect(request: CollectRequest) -> "Document":
     """Collect facts. Raises UnsupportedPlatform, or ManagerError where the package manager cannot be asked at all."""
     system = platform.operating_system()
     name = platform.manager_for(system)
     _make_private(request.state_dir)
-    own_lists = bool(request.index_dir) or os.geteuid() != 0
-    index_dir = os.path.abspath(request.index_dir or os.path.join(request.state_dir, name))
-    # Imported where they are used: a host has one manager, and importing takes as long as asking it.
-    if name == "dnf":
-        from patchwright_agent.managers import dnf
+    manager, services = (_of_dnf if name == "dnf" else _of_apt)(request, os.path.join(request.state_dir, name))
+    from patchwright_agent.worker import reboot
+    from patchwright_agent.worker.facts import HostFacts, document
 
-        cache = os.path.join(os.path.abspath(request.state_dir), "dnf-notices.json")
-        asked = dnf.start(dnf.Request(request.refresh, index_dir if own_lists else "", cache))
-        services = stale_services()  # looks at every process: while dnf thinks
-        manager = asked.facts()
-        updated = reboot.updated_since_boot(manager.packages, platform.booted_at())
-    else:
-        from patchwright_agent.managers import apt
-
-        manager = apt.collect(apt.Request(request.refresh, index_dir, own_lists))
-        services, updated = stale_services(), ()
+    updated = reboot.updated_since_boot(manager.packages, platform.booted_at()) if name == "dnf" else ()
     running, newest = platform.running_kernel(), reboot.newest_kernel(manager.kernels)
     wanted = reboot.reboot_of_host(newest, running, updated)
     host = HostFacts(system, platform.boot_id(), running, newest, wanted, services)
     return document(manager, host, __version__, round(time.time(), 3))
+
+
+# A host has one manager, and importing another takes as long as asking it; so each is imported where it is used. dnf is
+# asked before anything else is imported: it takes its time.
+
+
+def _of_dnf(request: CollectRequest, folder: str) -> "Tuple[ManagerFacts, Sequence[StaleService]]":
+    from patchwright_agent.managers import dnf
+
+    cache = os.path.join(os.path.abspath(request.state_dir), "dnf-notices.json")
+    asked = dnf.start(dnf.Request(request.refresh, _index_dir(request, folder) if _owns_lists(request) else "", cache))
+    from patchwright_agent.worker.stale_services import stale_services
+
+    services = stale_services()  # looks at every process
+    return asked.facts(), services
+
+
+def _of_apt(request: CollectRequest, folder: str) -> "Tuple[ManagerFacts, Sequence[StaleService]]":
+    from patchwright_agent.managers import apt
+    from patchwright_agent.worker.stale_services import stale_services
+
+    manager = apt.collect(apt.Request(request.refresh, _index_dir(request, folder), _owns_lists(request)))
+    return manager, stale_services()
+
+
+def _owns_lists(request: CollectRequest) -> bool:
+    return bool(request.index_dir) or os.geteuid() != 0
+
+
+def _index_dir(request: CollectRequest, folder: str) -> str:
+    return os.path.abspath(request.index_dir or folder)
 
 
 def _make_private(folder: str) -> None:

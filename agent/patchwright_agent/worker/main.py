@@ -7,11 +7,9 @@ from typing import List, NoReturn
 
 from patchwright_agent.managers.model import ManagerError
 from patchwright_agent.platform import UnsupportedPlatform
-from patchwright_agent.worker import collect, facts, facts_upload, report
+from patchwright_agent.worker import collect, report
 from patchwright_agent.worker.collect import CollectRequest
 from patchwright_agent.worker.ending import Ending
-from patchwright_agent.worker.run_lock import RunLock, RunLocked
-from patchwright_agent.worker.server_calls import Refused, ServerCalls, TransportErrors, Unanswered
 
 
 def main(argv: List[str]) -> int:
@@ -67,6 +65,8 @@ def _facts(arguments: argparse.Namespace, state_dir: str) -> int:
     except (ManagerError, OSError) as error:
         report.tell(str(error))
         return report.EXIT_FAILURE
+    from patchwright_agent.worker import facts, facts_upload  # not above: asking the manager begins before them
+
     sys.stdout.buffer.write(facts.printed(document, arguments.pretty).encode("utf-8") + b"\n")
     sys.stdout.buffer.flush()
     failure = facts_upload.refresh_failure(document)
@@ -76,9 +76,11 @@ def _facts(arguments: argparse.Namespace, state_dir: str) -> int:
 
 
 def _patch(arguments: argparse.Namespace, state_dir: str, token: str, ending: Ending) -> int:
-    # Not above: `facts` needs neither HTTP nor TLS nor what a run is made of, and is quick without.
+    # Not above: `facts` needs neither HTTP nor TLS nor runs, and is quick without.
     from patchwright_agent import transport
     from patchwright_agent.worker import patch_run, scope
+    from patchwright_agent.worker.run_lock import RunLock, RunLocked
+    from patchwright_agent.worker.server_calls import Refused, ServerCalls, TransportErrors, Unanswered
 
     url = os.environ.get("PATCHWRIGHT_SERVER", "")
     if not url or not token:
