@@ -5,7 +5,7 @@ BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest -q -n 2 --dist loadfile
 ARGS ?=
 
-.PHONY: setup setup-dev run check format test test-all bench dist docs lock
+.PHONY: setup setup-dev run lab check format test test-all bench dist docs lock
 .DEFAULT_GOAL := run
 
 setup:
@@ -17,6 +17,11 @@ setup-dev:
 # A server and this machine as a scan-only node. ARGS=--once scans, prints and ends; ARGS="--once --json" for programs.
 run: setup
 	@$(BIN)/patchwright up --end-with-parent $(ARGS)
+
+# Four real hosts under a server of their own, to install on; as root.
+lab: setup-dev
+	@$(PYTHON) tools/setup_system.py
+	@$(BIN)/python tools/lab.py
 
 check: setup-dev
 	$(BIN)/ruff format --check .

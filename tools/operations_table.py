@@ -15,8 +15,9 @@ README, REFERENCE = "README.md", "docs/reference/operations.md"
 FAMILIES = (
     ("Patch baselines", ("PatchBaseline",)),
     ("Patch groups", ("PatchGroup", "PatchBaselineForPatchGroup")),
-    ("Patch states", ("InstancePatch", "NodePatches", "ExplainPatch")),
+    ("Patch states", ("InstancePatch", "NodePatches", "ExplainPatch", "PatchGroupState", "StatesForPatchGroup")),
     ("Plans", ("PatchPlan",)),
+    ("Compliance", ("Compliance",)),
     ("Managed nodes and activations", ("Activation", "ManagedInstance", "InstanceInformation", "DescribeNodes")),
     ("Run Command", ("Command",)),
     ("Tags", ("Tags",)),
@@ -26,7 +27,13 @@ FAMILIES = (
 
 NOTES = {
     "ssm:SendCommand": "`AWS-RunPatchBaseline`, `Patchwright-PlanPatches` and `AWS-RunShellScript`, to ids and tags",
+    "ssm:CancelCommand": "a whole command, or its invocations on some nodes",
     "ssm:GetCommandInvocation": "`PluginName` is needed for the two patch documents, which have three steps",
+    "ssm:DescribeInstancePatchStatesForPatchGroup": "by node id; a filter compares one count with one number",
+    "ssm:ListComplianceItems": "the patches of one node by title; the type is `Patch`",
+    "ssm:ListComplianceSummaries": "one row, for the type `Patch`",
+    "ssm:ListResourceComplianceSummaries": "a row for each node that is judged, by its id",
+    "patchwright:DescribeComplianceGroups": "every registered node in one group, by the group's value",
     "patchwright:GetPatchPlan": "of a command named, else the node's latest",
     "ssm:AddTagsToResource": "patch baselines and managed nodes",
     "ssm:RemoveTagsFromResource": "patch baselines and managed nodes",

@@ -12,10 +12,12 @@ PACKAGES = {
     "postgresql": "the store's second engine",
     "curl": "how the tutorial's second machine fetches the agent",
     "mmdebstrap": "real roots to patch",
+    "systemd-container": "roots that boot",
     "iproute2": "their networks",
     "apt-utils": "repositories for them",
     "gnupg": "and their signatures",
-    "rpm": "version order, compared with the tool's own",
+    "createrepo-c": "the same for dnf",
+    "rpm": "its packages, and version order compared with the tool's own",
     "python3-apt": "the same, through apt's binding",
     "python3-rpm": "the same, through rpm's",
 }

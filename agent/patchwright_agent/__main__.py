@@ -1,4 +1,4 @@
-"""The agent's commands: register, run, patch, facts, version."""
+"""The agent's commands: register, run, patch, facts, report, version."""
 
 import sys
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import argparse
     from typing import List, Optional
 
-WORKER_COMMANDS = ("patch", "facts")
+WORKER_COMMANDS = ("patch", "facts", "report")
 DAEMON_COMMAND = "run"
 
 
@@ -91,6 +91,7 @@ def _parser() -> "argparse.ArgumentParser":
     )
     commands.add_parser("patch", help="scan or install, as a patch document's step starts it (see patch --help)")
     commands.add_parser("facts", help="print this host's facts document; needs no server")
+    commands.add_parser("report", help="report this host's facts as the node, as `run` does once after each boot")
     commands.add_parser("version", help="print the agent's version")
     return parser
 

@@ -16,6 +16,8 @@ BOOT_ID_PATH = "/proc/sys/kernel/random/boot_id"
 CONTAINER_MARKS = ("/run/systemd/container", "/.dockerenv", "/run/.containerenv")
 
 _MANAGERS = {"debian": "apt", "ubuntu": "apt", "raspbian": "apt"}
+# rpm systems: the first major release that dnf 4 patches. Older ones have yum.
+_DNF_SINCE = {"rhel": 8, "centos": 8, "rocky": 8, "almalinux": 8, "ol": 8, "amzn": 2022}
 _MAX_SMALL_FILE_BYTES = 64 * 1024
 
 
@@ -62,10 +64,24 @@ def manager_for(system: OperatingSystem) -> str:
     for identifier in [system.id] + system.id_like.lower().split():
         if identifier in _MANAGERS:
             return _MANAGERS[identifier]
+        if identifier in _DNF_SINCE:
+            major = _major(system.version_id)
+            if major >= _DNF_SINCE[identifier]:
+                return "dnf"
+            raise UnsupportedPlatform(
+                "%s is patched by yum, which this version of the agent does not support; nothing was changed"
+                % (system.pretty_name or system.id)
+            )
     raise UnsupportedPlatform(
-        "%s is not supported by this version of the agent, which patches Debian, Ubuntu and their kin with apt; "
-        "nothing was changed" % (system.pretty_name or system.id)
+        "%s is not supported by this version of the agent, which patches Debian, Ubuntu and their kin with apt, "
+        "and Amazon Linux 2023, Red Hat Enterprise Linux 8 and later and its kin with dnf 4; nothing was changed"
+        % (system.pretty_name or system.id)
     )
+
+
+def _major(version_id: str) -> int:
+    digits = version_id.partition(".")[0]
+    return int(digits) if digits.isdigit() and len(digits) <= 4 else 0
 
 
 def operating_system() -> OperatingSystem:
@@ -80,6 +96,15 @@ def operating_system() -> OperatingSystem:
 def boot_id() -> str:
     """The identity of the running boot, the only trustworthy sign of a reboot: uptime may be the machine's."""
     return text.field(small_file(BOOT_ID_PATH))
+
+
+def booted_at() -> int:
+    """When this boot began, in seconds since 1970; 0 if the kernel does not say. For comparing, never for reporting."""
+    for line in small_file("/proc/stat").split("\n"):
+        name, _, value = line.partition(" ")
+        if name == "btime" and value.isdigit():
+            return int(value)
+    return 0
 
 
 def running_kernel() -> str:

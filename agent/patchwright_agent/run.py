@@ -2,7 +2,8 @@
 
 A child gets an argument list (never a shell), the C locale, no terminal to ask questions on, a small environment, a
 time limit and an output limit; passing either limit ends its whole process group. Several children may run at once:
-`start` returns immediately, `Child.wait` gives the outcome.
+`start` returns immediately, `Child.wait` gives the outcome. The one exception is a child that must not be cut in two,
+a transaction of a package manager: `detached` lets it live on whatever becomes of this process.
 """
 
 import os
@@ -15,6 +16,7 @@ from typing import Callable, Dict, List, NamedTuple, Optional, Sequence
 
 MAX_OUTPUT_BYTES = 64 * 1024 * 1024  # ten times what `apt-cache policy` says about ten thousand packages
 _CHUNK_BYTES = 1024 * 1024
+_FLOOD_CHECK_SECONDS = 10.0
 _DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 # What a package manager may need from its caller. Everything else, secrets of the agent included, stays here.
 _PASSED_ON = (
@@ -176,6 +178,50 @@ def run(argv: Sequence[str], timeout_seconds: float, max_bytes: int = MAX_OUTPUT
     return start(argv, timeout_seconds, max_bytes).wait()
 
 
+class Detached:
+    """A running child that does not depend on this process: an own session, output in a file, its pid in another."""
+
+    def __init__(self, argv: Sequence[str], output_path: str, pid_path: str, extra: Dict[str, str]) -> None:
+        self._argv = tuple(argv)
+        self._output_path = output_path
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
+        output = os.open(output_path, flags, 0o600)
+        pid_file = os.open(pid_path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+
+        def record_pid() -> None:  # in the child, so that there is no moment in which it runs unrecorded
+            os.write(pid_file, b"%d" % os.getpid())
+
+        try:
+            self._process = subprocess.Popen(
+                self._argv,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                env=dict(environment(), **extra),
+                cwd="/",
+                close_fds=True,
+                start_new_session=True,
+                preexec_fn=record_pid,  # noqa: PLW1509 (no other thread of this process is alive then)
+            )
+        finally:
+            os.close(output)
+            os.close(pid_file)
+
+    def wait(self) -> int:
+        """Wait for the end, however long; the exit code, negative for a signal. The output is kept from flooding."""
+        while True:
+            try:
+                return self._process.wait(_FLOOD_CHECK_SECONDS)
+            except subprocess.TimeoutExpired:
+                if os.path.getsize(self._output_path) > MAX_OUTPUT_BYTES:
+                    os.truncate(self._output_path, 0)  # it goes on at the new end; its beginning is lost
+
+
+def detached(argv: Sequence[str], output_path: str, pid_path: str, extra: Dict[str, str]) -> Detached:
+    """Start a child that outlives this process. `extra` are more environment variables. Raises OSError."""
+    return Detached(argv, output_path, pid_path, extra)
+
+
 def environment() -> Dict[str, str]:
     """The environment of every child: the C locale, nobody to ask, and the few variables that are passed on."""
     variables = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
@@ -184,4 +230,5 @@ def environment() -> Dict[str, str]:
     variables["DEBIAN_FRONTEND"] = "noninteractive"
     variables["NEEDRESTART_MODE"] = "l"  # list only: it must neither ask nor restart what runs us
     variables["APT_LISTCHANGES_FRONTEND"] = "none"
+    variables["APT_LISTBUGS_FRONTEND"] = "none"
     return variables

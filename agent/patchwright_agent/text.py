@@ -10,9 +10,14 @@ _UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u
 
 def field(value: str, limit: int = MAX_FIELD_CHARACTERS) -> str:
     """One line of `value`: each run of control characters becomes one blank, at most `limit` characters are kept."""
-    if value.isalnum() and len(value) <= limit:  # the common case, several thousand times a run
-        return value
+    if value.isprintable() and len(value) <= limit:  # the common case, ten thousand times a run
+        return value.strip()
     return _UNSAFE.sub(" ", value[: limit * 4]).strip()[:limit]
+
+
+def line(value: str) -> str:
+    """One line of `value` as `field` makes it safe, but with its leading blanks and its length: they mean something."""
+    return value if value.isalnum() else _UNSAFE.sub(" ", value)
 
 
 def block(value: str, limit: int) -> str:

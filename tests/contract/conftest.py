@@ -73,7 +73,10 @@ def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     else:
         shutil.copyfile(request.getfixturevalue("migrated_sqlite"), data_dir / "patchwright.db")
     port = free_port()
-    settings = Settings(data_dir=data_dir, listen_port=port, database_url=database_url, poll_seconds=2.0)
+    # Tests that take commands node by node would meet the slow start in all of them; it has tests of its own.
+    settings = Settings(
+        data_dir=data_dir, listen_port=port, database_url=database_url, poll_seconds=2.0, fast_start=True
+    )
     application = Application(open_state(settings), strict=True)
     runner = uvicorn.Server(
         uvicorn.Config(application.asgi, port=port, log_config=None, ws="none", timeout_graceful_shutdown=1)

@@ -146,7 +146,7 @@ class Fleet:
 
         def finished() -> dict[str, Any] | None:
             command = self.command(command_id)
-            return command if command["Status"] not in ("Pending", "InProgress") else None
+            return command if command["Status"] not in ("Pending", "InProgress", "Cancelling") else None
 
         return dict(wait_for(finished, "the end of the command"))
 

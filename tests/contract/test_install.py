@@ -240,6 +240,13 @@ def test_examples_18_to_20_an_override_is_refused_and_nothing_is_recorded(
     assert fleet.ssm.describe_instance_patch_states(InstanceIds=[node.id])["InstancePatchStates"] == []
 
 
+def test_a_worker_cannot_ask_for_a_reboot_by_itself(fleet: Fleet) -> None:
+    worker, _ = fleet.worker(fleet.node())
+    worker.report(usual_host().parts())
+    assert worker.finish(194)["ExitCode"] == 1
+    assert worker.start(BootId="boot-2")["ExitCode"] == 1
+
+
 def test_a_scan_ignores_an_install_override_list(fleet: Fleet) -> None:
     node = fleet.node()
     answer = fleet.scan(node, usual_host(), InstallOverrideList="https://a.example/list.yaml")

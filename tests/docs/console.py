@@ -209,6 +209,7 @@ def shell_for(folder: Path, more: Mapping[str, str]) -> Shell:
         folder,
         {
             # test_reference.py holds the Makefile to this.
+            "make lab": f"env PYTHONPATH={ROOT} {sys.executable} {ROOT / 'tools' / 'lab.py'}",
             "make run": f"patchwright up --data-dir ./var --agent-file {agent}",
             "8484": str(free_port()),
             "8485": str(free_port()),

@@ -125,6 +125,18 @@ def world(
 ) -> Iterator[World]:
     """A running server with `hosts` enrolled hosts, in the usual way."""
     with ExitStack() as stack:
+        roots = [Root(base, network, f"kill-{number}") for number in range(hosts)]
+        for root in roots:
+            stack.callback(root.close)
+        yield stack.enter_context(world_of(roots, network, zipapp, folder, database_url))
+
+
+@contextlib.contextmanager
+def world_of(
+    roots: list[Root], network: LabNetwork, zipapp: Path, folder: Path, database_url: str | None = None
+) -> Iterator[World]:
+    """A running server with these hosts, enrolled in the usual way."""
+    with ExitStack() as stack:
         proxy = CuttingProxy(network.address)
         stack.callback(proxy.close)
         server = ServerProcess(
@@ -132,9 +144,6 @@ def world(
         )
         stack.callback(server.kill)
         proxy.upstream = server.start()
-        roots = [Root(base, network, f"kill-{number}") for number in range(hosts)]
-        for root in roots:
-            stack.callback(root.close)
         made = World(server, proxy, roots)
         made.agents = [Agent(root, zipapp, folder) for root in roots]
         activation = made.activation()

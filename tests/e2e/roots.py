@@ -1,6 +1,7 @@
 """Real hosts for tests: an overlay over a real Debian base, in its own network, pid, mount and uts namespaces.
 
     base = apt_base()                          # built once with mmdebstrap, kept in .cache/roots/ by the recipe's hash
+    base = rpm_base()                          # the same with dnf: see rpm_repository.py
     network = LabNetwork()                     # a bridge of its own; network.address is where test servers listen
     root = Root(base, network, "web-1")        # a host: some 60 ms; root.address is its address
     root.run(["apt-get", "update"])            # subprocess.CompletedProcess with text; raises CommandFailed
@@ -35,15 +36,16 @@ AGENT_FOLDER = "/usr/local/lib/patchwright-agent"
 TOOLS = ("mmdebstrap", "ip", "unshare", "nsenter", "setpriv", "mount")
 
 SUITE = "bookworm"
-# Not python3-minimal alone: it lacks the json module.
-RECIPE = (
+_VARIANT = (
     "--variant=minbase",
     "--dpkgopt=path-exclude=/usr/share/doc/*",
     "--dpkgopt=path-exclude=/usr/share/man/*",
     "--dpkgopt=path-exclude=/usr/share/locale/*",
-    "--include=python3",
-    SUITE,
 )
+# Not python3-minimal alone: it lacks the json module.
+RECIPE = (*_VARIANT, "--include=python3", SUITE)
+BOOTED_RECIPE = (*_VARIANT, "--include=python3,systemd,systemd-sysv,dbus", SUITE)
+RPM_RECIPE = (*_VARIANT, "--include=python3,rpm,dnf,python3-dnf,dnf-plugins-core", SUITE)
 MAX_NETWORKS = 100
 _FOLDER_PREFIX = "pwlab-"
 _ENVIRONMENT = {
@@ -96,20 +98,39 @@ def require_tools() -> None:
 
 def apt_base(cache_dir: Path = CACHE_DIR) -> Path:
     """The unpacked base of apt hosts; the first call builds it (half a minute). Several processes may ask at once."""
+    return _base("apt", RECIPE, cache_dir)
+
+
+def rpm_base(cache_dir: Path = CACHE_DIR) -> Path:
+    """The base of dnf hosts: rpm's database is empty, so that dnf sees what a test installs and nothing else.
+
+    It is no distribution yet: rpm_repository.py poses a host as one.
+    """
+    return _base("rpm", RPM_RECIPE, cache_dir)
+
+
+def booted_base(cache_dir: Path = CACHE_DIR) -> Path:
+    """The base of hosts that booted.py boots: with systemd. Raises CannotRun where this machine cannot boot them."""
+    if shutil.which("systemd-nspawn") is None:
+        raise CannotRun("missing systemd-nspawn: apt-get install systemd-container")
+    return _base("booted", BOOTED_RECIPE, cache_dir)
+
+
+def _base(kind: str, recipe: Sequence[str], cache_dir: Path) -> Path:
     require_tools()
-    folder = cache_dir / f"apt-{hashlib.sha256(repr(RECIPE).encode()).hexdigest()[:16]}"
+    folder = cache_dir / f"{kind}-{hashlib.sha256(repr(recipe).encode()).hexdigest()[:16]}"
     cache_dir.mkdir(parents=True, exist_ok=True)
     with (cache_dir / "lock").open("w") as lock:
         fcntl.lockf(lock, fcntl.LOCK_EX)
         if not folder.is_dir():
-            _build(folder)
+            _build(folder, recipe)
     return folder
 
 
-def _build(folder: Path) -> None:
+def _build(folder: Path, recipe: Sequence[str]) -> None:
     temporary = folder.with_name(folder.name + ".building")
     shutil.rmtree(temporary, ignore_errors=True)
-    argv = ["mmdebstrap", "--quiet", *RECIPE, str(temporary), f"deb {_mirror()} {SUITE} main"]
+    argv = ["mmdebstrap", "--quiet", *recipe, str(temporary), f"deb {_mirror()} {SUITE} main"]
     built = subprocess.run(argv, capture_output=True, text=True, timeout=900)
     if built.returncode != 0:
         shutil.rmtree(temporary, ignore_errors=True)
@@ -117,6 +138,10 @@ def _build(folder: Path) -> None:
     (temporary / "etc/apt/sources.list").write_text("")
     for path in (temporary / "var/lib/apt/lists").glob("*_*"):
         path.unlink()
+    if (temporary / "usr/bin/rpm").exists():
+        # Debian's rpm would keep its database below root's home folder.
+        (temporary / "etc/rpm").mkdir(exist_ok=True)
+        (temporary / "etc/rpm/macros").write_text("%_dbpath /var/lib/rpm\n")
     temporary.rename(folder)
 
 
@@ -185,7 +210,7 @@ class Root:
     @property
     def path(self) -> Path:
         """The host's root folder as seen from outside; valid while it runs."""
-        return Path(f"/proc/{self._pid}/root")
+        return Path(f"/proc/{self.pid}/root")
 
     @property
     def pid(self) -> int:
@@ -233,12 +258,17 @@ class Root:
         self._connect()
 
     def _connect(self) -> None:
-        outside = f"pw{self._network.number}v{self._number}"
+        outside = self._link
         _ip("link", "add", outside, "type", "veth", "peer", "name", "eth0", "netns", str(self._pid))
         _ip("link", "set", outside, "master", self._network.bridge, "up")
         inside = ["nsenter", "--net", "--target", str(self._pid), "ip"]
         subprocess.run([*inside, "addr", "add", f"{self.address}/24", "dev", "eth0"], check=True)
         subprocess.run([*inside, "link", "set", "eth0", "up"], check=True)
+
+    @property
+    def _link(self) -> str:
+        """The outer end of the host's network cable."""
+        return f"pw{self._network.number}v{self._number}"
 
     def popen(
         self, argv: Sequence[str], *, env: Mapping[str, str] | None = None, **options: Any
@@ -254,7 +284,7 @@ class Root:
         enter = [
             "nsenter",
             "--target",
-            str(self._pid),
+            str(self.pid),
             "--mount",
             "--pid",
             "--uts",
@@ -317,12 +347,14 @@ class Root:
         if self._launcher is None:
             return
         with contextlib.suppress(ProcessLookupError):
-            os.kill(self._pid, signal.SIGKILL)
+            os.kill(self.pid, signal.SIGKILL)
         self._launcher.wait(timeout=20)
         for stream in (self._launcher.stdout, self._launcher.stderr):
             if stream is not None:
                 stream.close()
         self._launcher = None
+        # The kernel removes a dead host's network in its own time; the next boot needs the name.
+        subprocess.run(["ip", "link", "del", self._link], check=False, capture_output=True)
 
     def reboot(self) -> None:
         self.power_cut()

@@ -16,6 +16,7 @@ from patchwright.core.commands import ERRORS, Command, Details, Invocation, may_
 from patchwright.core.rates import concurrency_cap
 from patchwright.core.values import CommandId, NodeId
 from patchwright.flows.advance_command import advance_command, threshold_of
+from patchwright.flows.cancel_command import cancel_command, cancellable, take_cancels
 from patchwright.flows.register_node import deregister_node
 from patchwright.flows.run_invocation import accept_reply, acknowledge, take_messages
 from patchwright.store import commands, nodes
@@ -43,12 +44,14 @@ class Reply:
 
 @dataclass
 class SimulatedNode:
-    """What the node itself remembers. `ran` holds the outcome of every command that it has run."""
+    """What the node itself remembers. `ran` holds the outcome of every command that it has run, or will have."""
 
     id: NodeId
     there: bool = True
     registered: bool = True
     ran: dict[CommandId, str] = field(default_factory=dict)
+    busy: set[CommandId] = field(default_factory=set)
+    """Commands that it runs and has not ended."""
 
 
 class World:
@@ -76,10 +79,12 @@ class World:
             (2, self._send),
             (6, self._loop),
             (9, self._poll),
-            (9, self._deliver),
+            (14, self._deliver),
             (3, self._beat),
             (4, self._tick),
             (1, self._come_and_go),
+            (8, self._end),
+            (1, self._cancel),
         ]
         if self.chance.random() < 0.01:
             acts.append((20, self._deregister))
@@ -113,8 +118,24 @@ class World:
             "MaxErrors": self.chance.choice(["0", "1", "25%", "100%"]),
             "TimeoutSeconds": self.chance.choice([30, 600, 3_600]),
         }
-        self.sent.append(self.lab.send(chosen, **rates))
-        self.story.append(f"send {len(self.sent)} to {len(chosen)} {rates}")
+        slow = self.chance.random() < 0.5
+        self.sent.append(self.lab.send(chosen, slow=slow, **rates))
+        self.story.append(f"send {len(self.sent)} to {len(chosen)} {rates}{' slowly' if slow else ''}")
+
+    def _cancel(self) -> None:
+        """An operator cancels a command, or a part of it; it may be over, or cancelled already."""
+        if not self.sent:
+            return
+        command = self.chance.choice(self.sent)
+        found = self.lab.invocations(command)
+        some = [] if self.chance.random() < 0.5 else self.chance.sample([i.node_id for i in found], k=1)
+        self.story.append(f"cancel {self.sent.index(command) + 1} on {[n[-2:] for n in some] or 'all'}")
+
+        def cancel(tx: Tx) -> None:
+            open_one = commands.get(tx, command)
+            cancel_command(tx, open_one, cancellable(tx, open_one, some), whole=not some, now=self.lab.now)
+
+        self._write(cancel)
 
     def _loop(self) -> None:
         for command in self.lab.store.read(commands.open_ids):
@@ -133,6 +154,29 @@ class World:
                 self.story.append(f"{node.id[-2:]} never got its message")
                 continue
             self._receive(node, message.command.id)
+        told = self._write(lambda tx: take_cancels(tx, nodes.get_active(tx, node.id), self.lab.now, limit=10))
+        for invocation in told or ():
+            assert invocation.details is Details.CANCELLING, "a cancel of what is not being cancelled was handed out"
+            if self.chance.random() > LOSES:
+                self._hear(node, invocation)
+
+    def _hear(self, node: SimulatedNode, invocation: Invocation) -> None:
+        """A node is told to end a command: it does, or finishes what it must not break off, or never had it."""
+        command = invocation.command_id
+        self.story.append(f"{node.id[-2:]} hears of the cancel of {self.sent.index(command) + 1}")
+        if command in node.busy and self.chance.random() < 0.7:
+            node.ran[command] = "Cancelled"
+        if self.chance.random() > LOSES:
+            mine = invocation.cancel_message_id
+            self._write(lambda tx: acknowledge(tx, nodes.get_active(tx, node.id), mine, self.lab.now))
+
+    def _end(self) -> None:
+        """A node ends one of the commands that it runs."""
+        busy = [(n, c) for n in self.nodes for c in sorted(n.busy)]
+        if busy:
+            node, command = self.chance.choice(busy)
+            node.busy.remove(command)
+            self._say_the_end(node, command)
 
     def _receive(self, node: SimulatedNode, command: CommandId) -> None:
         self.story.append(f"{node.id[-2:]} got {self.sent.index(command) + 1}")
@@ -145,6 +189,13 @@ class World:
         outcome = node.ran[command] = self.chance.choice(OUTCOMES)
         if outcome == "Success" and self.chance.random() < 0.2:
             self._say(node, command, "SuccessAndReboot", {STEP: _result("SuccessAndReboot", 194)})
+        if self.chance.random() < 0.5:
+            node.busy.add(command)
+        else:
+            self._say_the_end(node, command)
+
+    def _say_the_end(self, node: SimulatedNode, command: CommandId) -> None:
+        outcome = node.ran[command]
         done = {STEP: _result(outcome, 0 if outcome == "Success" else 1)}
         self._say(node, command, "InProgress", done)
         self._say(node, command, outcome, self.chance.choice([done, {}]))
@@ -231,8 +282,11 @@ class World:
             moved = old.details is not new.details
             assert not moved or may_move(old.details, new.details), f"{old.details} -> {new.details}"
             assert not (stopped and old.waiting and new.in_flight), "started after the errors were too many"
+            cancelled = command.cancelled_at is not None
+            assert not (cancelled and new.undelivered), "still to be sent after the command was cancelled"
+            assert new.cancel_requested_at is None or new.details.terminal or new.details is Details.CANCELLING
             assert (new.ended_at is not None) == new.details.terminal, "an end without its time, or the other way round"
-        rolled = roll_up(counts, threshold=threshold_of(command))
+        rolled = roll_up(counts, threshold=threshold_of(command), cancelled=command.cancelled_at is not None)
         kept = (
             command.status,
             command.status_details,

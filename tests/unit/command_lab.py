@@ -13,6 +13,7 @@ from patchwright.core.nodes import ManagedNode
 from patchwright.core.targets import Target
 from patchwright.core.values import CommandId, NodeId
 from patchwright.flows.advance_command import advance_command
+from patchwright.flows.cancel_command import cancel_command, cancellable, take_cancels
 from patchwright.flows.run_invocation import Message, accept_reply, acknowledge, fail_message, take_messages
 from patchwright.flows.send_command import select_nodes, send_command
 from patchwright.store import commands, nodes
@@ -49,9 +50,13 @@ class CommandLab:
         *,
         document: str = "AWS-RunShellScript",
         targets: Sequence[Target] = (),
+        slow: bool = False,
         **request: Any,
     ) -> CommandId:
-        """SendCommand as a transaction; MaxConcurrency, MaxErrors, TimeoutSeconds by their own names."""
+        """SendCommand as a transaction; MaxConcurrency, MaxErrors, TimeoutSeconds by their own names.
+
+        `slow`: with the slow start.
+        """
         asked: dict[str, Any] = {"Parameters": {"commands": ["true"]}, "InstanceIds": list(node_ids), **request}
 
         def work(tx: Tx) -> CommandId:
@@ -65,6 +70,7 @@ class CommandLab:
                 requested_by="arn:x",
                 now=self.now,
                 ids=self.ids,
+                fast_start=not slow,
             ).id
 
         return self.store.write(work)
@@ -113,6 +119,22 @@ class CommandLab:
         self.acknowledge(node_id, command_id)
         self.reply(node_id, command_id, status, {STEP: {"status": status, "code": 0}})
         self.advance(command_id)
+
+    def cancel(self, command_id: CommandId, *node_ids: NodeId) -> None:
+        """CancelCommand as a transaction: the whole command, or on the nodes named."""
+
+        def work(tx: Tx) -> None:
+            command = commands.get(tx, command_id)
+            chosen = cancellable(tx, command, node_ids)
+            cancel_command(tx, command, chosen, whole=not node_ids, now=self.now)
+
+        self.store.write(work)
+
+    def take_cancels(self, node_id: NodeId) -> list[Invocation]:
+        return self.store.write(lambda tx: take_cancels(tx, nodes.get_active(tx, node_id), self.now, limit=10))
+
+    def acknowledge_cancel(self, node_id: NodeId, told: Invocation) -> None:
+        self.store.write(lambda tx: acknowledge(tx, nodes.get_active(tx, node_id), told.cancel_message_id, self.now))
 
     def command(self, command_id: CommandId) -> Command:
         return self.store.read(lambda tx: commands.get(tx, command_id))

@@ -2,7 +2,7 @@
 
 A step that is done is not run again. A step that was running when the agent was stopped is not run again either: what
 it did is not known. Two exceptions: after exit 194 and a boot the same step runs again from its start, and the steps of
-AWS-RunPatchBaseline run again, since the worker's own journal makes that safe.
+the patch documents run again (their worker killed, too), since the worker's own journal makes that safe.
 """
 
 import os
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from patchwright_agent.daemon.node import Node
     from patchwright_agent.daemon.outbox import Outbox
 
-MAX_PATCH_RUNS = 5  # of one step over crashes of the agent, so that a step that crashes it has an end
+MAX_PATCH_RUNS = 5  # of one step over crashes of the agent or its worker, so that a step that crashes one has an end
 SCAN_ONLY_REFUSAL = (
     "This node is enrolled scan-only (run --scan-only): it obeys Scan and nothing else. Nothing was run."
 )
@@ -144,17 +144,16 @@ class CommandRun:
                 return None
         elif not order.is_patch_document or earlier.runs >= MAX_PATCH_RUNS or self.state.cancelled:
             return self._interrupted(index, step, NOT_RUN_AGAIN)
-        return self._run_step(index, step)
+        return self._run_step(index, step, order)
 
-    def _run_step(self, index: int, step: Step) -> "Optional[Dict[str, Any]]":
+    def _run_step(self, index: int, step: Step, order: Order) -> "Optional[Dict[str, Any]]":
         folder = steps.StepFolder(self._dir, index)
-        self._record(STARTED, step=index)
-        started_at = self.state.starts[index].first_at
         try:
             storage.prepare_dir(self._dir)
-            outcome = self._start(step, folder)
+            outcome = self._run_to_its_end(index, step, order, folder)
         except (OSError, ValueError, storage.StorageError) as error:
             return self._brief(step, outcomes.FAILED, 1, "The step could not be started: %s" % error)
+        started_at = self.state.starts[index].first_at
         status, code, stderr = outcome.status, outcome.code, outcome.stderr
         if status == outcomes.SUCCESS_AND_REBOOT and self._context.scan_only:
             status, stderr = outcomes.FAILED, stderr + NO_REBOOT_SCAN_ONLY.encode("ascii")
@@ -168,6 +167,17 @@ class CommandRun:
         payload = replies.step_done(step.name, result, [status])
         self._context.outbox.send_unstored(self.state.message_id, backoff.uuid4(), payload)
         return None
+
+    def _run_to_its_end(self, index: int, step: Step, order: Order, folder: steps.StepFolder) -> steps.Outcome:
+        """Run the step; a patch document's again if a signal that we did not send ended its worker (out of memory)."""
+        while True:
+            self._record(STARTED, step=index)
+            outcome = self._start(step, folder)
+            was_killed = outcome.status == outcomes.FAILED and outcome.code == outcomes.NEVER_RAN
+            is_over = self.control.is_cancelled or self.state.starts[index].runs >= MAX_PATCH_RUNS
+            if not was_killed or not order.is_patch_document or is_over:
+                return outcome
+            log.say("command %s: its worker was killed; it goes on with another one" % self.state.id)
 
     def _start(self, step: Step, folder: steps.StepFolder) -> steps.Outcome:
         context = self._context

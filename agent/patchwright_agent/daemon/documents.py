@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 SCHEMA_VERSIONS = ("1.0", "1.2", "2.0", "2.0.1", "2.0.2", "2.0.3", "2.2")
 PATCH_DOCUMENT = "AWS-RunPatchBaseline"
+PLAN_DOCUMENT = "Patchwright-PlanPatches"
 RUN_SHELL_SCRIPT = "aws:runShellScript"
 MAX_STEPS = 100
 _PARAMETER = re.compile(r"\{\{\s*([A-Za-z0-9_.:-]{1,128})\s*\}\}")
@@ -72,7 +73,7 @@ class Order:
 
     @property
     def is_patch_document(self) -> bool:
-        return self.document_name == PATCH_DOCUMENT
+        return self.document_name in (PATCH_DOCUMENT, PLAN_DOCUMENT)
 
 
 def parse_order(payload: str) -> Order:

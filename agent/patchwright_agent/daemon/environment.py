@@ -24,11 +24,16 @@ def agent_path() -> str:
     return archive if os.path.isfile(archive) else package
 
 
+def own_environment() -> "Dict[str, str]":
+    """The agent's own environment, without what is meant for the daemon alone."""
+    return {name: value for name, value in os.environ.items() if name not in _DAEMONS_OWN}
+
+
 def step_environment(
     node: "Node", identity: "Identity", state_dir: str, command_id: str, command_dir: str
 ) -> "Dict[str, str]":
     """The agent's own environment, without its secrets, plus what the protocol and the worker ask for."""
-    environment = {name: value for name, value in os.environ.items() if name not in _DAEMONS_OWN}
+    environment = own_environment()
     environment.update(
         AWS_SSM_INSTANCE_ID=identity.instance_id,
         AWS_SSM_REGION_NAME=identity.region,

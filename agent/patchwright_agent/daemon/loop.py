@@ -10,6 +10,7 @@ import time
 
 from patchwright_agent import platform
 from patchwright_agent.daemon import backoff, command_run, log, messages, replies, storage
+from patchwright_agent.daemon.boot_report import BootReport
 from patchwright_agent.daemon.command_pool import CommandPool
 from patchwright_agent.daemon.command_state import ACKED, CANCELLED, RECEIVED
 from patchwright_agent.daemon.outbox import SEND_FAILURES
@@ -52,6 +53,7 @@ class Daemon:
         self._journal = context.journal
         self.pool = CommandPool(context)
         self._reboot = reboot
+        self._boot_report = BootReport(context.state_dir)
         self._once = once
         self._stopping = False
         self._is_waiting = False
@@ -71,11 +73,13 @@ class Daemon:
         signal.signal(signal.SIGUSR1, self._on_attention)
         self.pool.on_attention = _signal_self
         self.resume()
+        self._boot_report.start()
         try:
             while not self._stopping and self.pool.failure is None and not self._once_is_over():
                 self._pause(self._turn())
         finally:
             self.pool.shut_down(SHUTDOWN_SECONDS)
+            self._boot_report.stop()
         if self.pool.failure is not None:
             log.say("stopped: %s. What was recorded is kept; it goes on at the next start" % self.pool.failure)
             return 1
@@ -291,6 +295,7 @@ class Daemon:
         state = self._journal.commands.get(target)
         if state is not None and state.final is None:
             self._journal.append(CANCELLED, target)
+            log.say("cancelling command %s" % target)
             self.pool.cancel(target)
         self._say_in_progress(message)
 

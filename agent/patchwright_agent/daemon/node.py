@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 AGENT_NAME = "patchwright-agent"
 CALL_SECONDS = 20
 LONG_POLL_SECONDS = 25  # the server answers after 15 to 18
+FACTS_SECONDS = 60
 VISIBILITY_SECONDS = 10
 _MDS = "EC2WindowsMessageDeliveryService."
 # Answers that say: this key or this signature, not this request.
@@ -116,6 +117,10 @@ class Node:
 
     def send_reply(self, message_id: str, reply_id: str, payload: str) -> None:
         self._mds("SendReply", {"MessageId": message_id, "Payload": payload, "ReplyId": reply_id})
+
+    def report_facts(self, body: "Dict[str, Any]") -> "Dict[str, Any]":
+        """Facts without a run, as after a boot."""
+        return self._signed("Patchwright.ReportFacts", "patchwright", body, FACTS_SECONDS)
 
     def _ssm(self, operation: str, body: "Dict[str, Any]") -> "Dict[str, Any]":
         return self._signed("AmazonSSM." + operation, "ssm", body)

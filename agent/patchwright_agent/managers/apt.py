@@ -73,7 +73,7 @@ def collect(request: Request) -> ManagerFacts:
     problems = _refreshed(folders, settings, request.refresh)
     parsed, unreadable = apt_output.parse_dpkg_query(database.text)
     records = apt_assemble.present(parsed)
-    problems += apt_assemble.database_problems(records, unreadable, _updates_pending())
+    problems += apt_assemble.database_problems(records, unreadable, updates_pending())
     problems += _lock_problems(folders)
     return _facts(folders, records, problems)
 
@@ -203,7 +203,7 @@ def _installed_at(records: Sequence[Record]) -> Dict[Tuple[str, str], int]:
     return moments
 
 
-def _updates_pending() -> bool:
+def updates_pending() -> bool:
     """Whether dpkg's journal holds work of an interrupted run: files whose names are numbers."""
     try:
         return any(name.isdigit() for name in os.listdir(_DPKG + "/updates"))

@@ -47,9 +47,9 @@ def folders_for(settings: Mapping[str, List[str]], index_dir: str, own_lists: bo
         options=tuple(options),
         lists=lists,
         owns_lists=own_lists,
-        status=_setting_path(settings, "dir::state::status"),
+        status=setting_path(settings, "dir::state::status"),
         cache=os.path.join(cache, "pkgcache.bin") if cache else "",
-        system_cache=_setting_path(settings, "dir::cache::pkgcache"),
+        system_cache=setting_path(settings, "dir::cache::pkgcache"),
         source_files=_source_files(settings),
         native_arch=(settings.get("apt::architecture") or [""])[0],
     )
@@ -99,7 +99,7 @@ def cache_seems_fresh(folders: AptFolders) -> bool:
 
 
 def system_lists(settings: Mapping[str, List[str]]) -> str:
-    return _setting_path(settings, "dir::state::lists")
+    return setting_path(settings, "dir::state::lists")
 
 
 def has_lists(lists: str) -> bool:
@@ -116,7 +116,7 @@ def sources_digest(source_files: Sequence[str]) -> str:
     return digest.hexdigest()
 
 
-def _setting_path(settings: Mapping[str, List[str]], name: str) -> str:
+def setting_path(settings: Mapping[str, List[str]], name: str) -> str:
     """The path that a Dir:: setting means: relative ones hang below their parents. "" if it is switched off."""
     value = (settings.get(name) or [""])[0]
     if not value:
@@ -129,8 +129,8 @@ def _setting_path(settings: Mapping[str, List[str]], name: str) -> str:
 
 
 def _source_files(settings: Mapping[str, List[str]]) -> Tuple[str, ...]:
-    parts = _setting_path(settings, "dir::etc::sourceparts")
-    paths = [_setting_path(settings, "dir::etc::sourcelist")]
+    parts = setting_path(settings, "dir::etc::sourceparts")
+    paths = [setting_path(settings, "dir::etc::sourcelist")]
     try:
         names = sorted(os.listdir(parts))[:_MAX_SOURCE_FILES] if parts else []
     except OSError:

@@ -35,6 +35,7 @@ VERSION = re.compile(r"[A-Za-z0-9.+~:_-]{1,255}\Z")
 _POLICY_HEADER = re.compile(r"(\S+):\Z")
 _POLICY_VERSION = re.compile(r"(?: (\*\*\*) |     )(\S+) (-?\d{1,6})(?: \(phased (\d{1,3})%\))?\Z")
 _POLICY_SOURCE = re.compile(r" {7,}-?\d{1,6} (.+)\Z")
+_CREDENTIALS = re.compile(r"://[^/@\s]*@")
 _UNMET_HEADER = re.compile(r" (\S+) : ")
 
 
@@ -202,7 +203,12 @@ def first_error(output: str, fallback: str) -> str:
     """The first `E:` line of a tool's messages, made safe to print; else the last line; else `fallback`."""
     lines = [line.strip() for line in output.split("\n") if line.strip()]
     errors = [line[2:].strip() for line in lines if line.startswith("E:")]
-    return text.field((errors or lines[-1:] or [fallback])[0])
+    return text.field(without_password((errors or lines[-1:] or [fallback])[0]))
+
+
+def without_password(message: str) -> str:
+    """A message whose addresses name no user and no password: it is shown to others than the host's administrator."""
+    return _CREDENTIALS.sub("://", message)
 
 
 def policy_key(name: str, arch: str, native_arch: str) -> str:

@@ -2,15 +2,13 @@
 
 import os
 import time
-from typing import Callable, List, Optional, Sequence
+from typing import Callable, List, Sequence
 
 from patchwright_agent import run, text
 from patchwright_agent.managers import apt_output, locks
 from patchwright_agent.managers.model import REFRESH_FAILED, Problem
 
 TIMEOUT_SECONDS = 900
-LOCK_WAIT_SECONDS = 60
-_POLL_SECONDS = 0.5
 _REMEDY = "apt-get update"
 # Of some failures apt-get says no more than a warning, and ends with 0; the option makes newer ones an error.
 _STRICT = ("-o", "APT::Update::Error-Mode=any")
@@ -24,10 +22,10 @@ _WARNINGS = (
 def refresh(options: Sequence[str], lists: str, sleep: Callable[[float], None] = time.sleep) -> List[Problem]:
     """Fetch the indexes of all enabled sources; old ones stay where that fails. Waits for another's refresh to end."""
     lock = os.path.join(lists, "lock")
-    holder = _wait_until_free(lock, sleep)
-    if holder is not None:
-        who = holder.program or "another process"
-        return [Problem(REFRESH_FAILED, "%s kept %s locked for %d seconds" % (who, lock, LOCK_WAIT_SECONDS), _REMEDY)]
+    wait = locks.wait_until_free([lock], locks.wait_seconds(), sleep)
+    if wait.holder is not None:
+        who = wait.holder.program or "another process"
+        return [Problem(REFRESH_FAILED, "%s kept %s locked for %d seconds" % (who, lock, wait.seconds), _REMEDY)]
     answer = run.run(["apt-get", "update", "-q"] + list(_STRICT) + list(options), TIMEOUT_SECONDS)
     if answer.timed_out:
         return [Problem(REFRESH_FAILED, "apt-get update did not end within %d seconds" % TIMEOUT_SECONDS, _REMEDY)]
@@ -42,13 +40,5 @@ def refresh_complaint(messages: str) -> str:
     """The first line in which apt-get says that an index is not up to date, "" if it says nothing of the kind."""
     for line in messages.split("\n"):
         if line.startswith("E: ") or line.startswith(_WARNINGS):
-            return text.field(line[3:])
+            return text.field(apt_output.without_password(line[3:]))
     return ""
-
-
-def _wait_until_free(lock: str, sleep: Callable[[float], None]) -> Optional[locks.Holder]:
-    for _ in range(int(LOCK_WAIT_SECONDS / _POLL_SECONDS)):
-        if locks.first_holder([lock]) is None:
-            return None
-        sleep(_POLL_SECONDS)
-    return locks.first_holder([lock])

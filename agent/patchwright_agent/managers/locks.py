@@ -6,10 +6,15 @@ apt and dpkg use POSIX record locks (fcntl), which F_GETLK shows to whoever may 
 import fcntl
 import os
 import struct
-from typing import Iterable, NamedTuple, Optional
+import time
+from typing import Callable, Iterable, NamedTuple, Optional
 
 from patchwright_agent import platform, text
 
+WAIT_VARIABLE = "PATCHWRIGHT_LOCK_WAIT_SECONDS"
+DEFAULT_WAIT_SECONDS = 300  # a nightly upgrade of a few packages; a longer one is better left alone
+MAX_WAIT_SECONDS = 3600  # half of what a patch document's step may take
+_POLL_SECONDS = 0.5
 _FLOCK = "hhqqixxxx"  # struct flock of 64-bit Linux: type, whence, start, length, pid
 _PROC_LOCKS = "/proc/locks"
 
@@ -28,6 +33,36 @@ def first_holder(paths: Iterable[str]) -> Optional[Holder]:
         if pid is not None:
             return Holder(path, program_of(pid))
     return None
+
+
+class Wait(NamedTuple):
+    """How a wait for locks ended: who holds one still (None: all are free), who held one first, for how long."""
+
+    holder: Optional[Holder]
+    first: Optional[Holder]
+    seconds: float
+
+
+def wait_seconds() -> int:
+    """How long another program's lock is waited for: the node may set it, in seconds."""
+    value = os.environ.get(WAIT_VARIABLE, "")
+    return min(int(value), MAX_WAIT_SECONDS) if value.isdigit() else DEFAULT_WAIT_SECONDS
+
+
+def wait_until_free(
+    paths: Iterable[str], seconds: float, sleep: Callable[[float], None] = time.sleep, tell: Callable[[str], None] = str
+) -> Wait:
+    """Wait up to `seconds` for whoever holds one of `paths`; `tell` hears of it once."""
+    paths = tuple(paths)
+    first = holder = first_holder(paths)
+    waited = 0.0
+    while holder is not None and waited < seconds:
+        if not waited:
+            tell("waiting for %s, which holds %s" % (holder.program or "another process", holder.path))
+        sleep(_POLL_SECONDS)
+        waited += _POLL_SECONDS
+        holder = first_holder(paths)
+    return Wait(holder, first, waited)
 
 
 def holder_pid(path: str) -> Optional[int]:

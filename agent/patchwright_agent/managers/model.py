@@ -4,8 +4,10 @@ from typing import List, NamedTuple, Sequence, Tuple, Union
 
 DPKG_INTERRUPTED = "DPKG_INTERRUPTED"
 PACKAGES_BROKEN = "PACKAGES_BROKEN"
+PACKAGES_DUPLICATED = "PACKAGES_DUPLICATED"
 LOCKED = "LOCKED"
 INDEX_MISSING = "INDEX_MISSING"
+INDEX_EXPIRED = "INDEX_EXPIRED"
 REFRESH_FAILED = "REFRESH_FAILED"
 MANAGER_FAILED = "MANAGER_FAILED"
 SOURCES_BROKEN = "SOURCES_BROKEN"
@@ -16,7 +18,11 @@ class ManagerError(Exception):
 
 
 class Repository(NamedTuple):
-    """Where versions come from; "" where the repository says nothing. `site` is a host name, without port or path."""
+    """Where versions come from; "" where the repository says nothing. `site` is a host name, without port or path.
+
+    A repository of rpms has no Release file: its id in dnf's configuration is the label. It is trusted if signatures
+    are checked, of its packages or of its metadata.
+    """
 
     origin: str
     label: str
@@ -37,8 +43,23 @@ class Source(NamedTuple):
     released_at: int
 
 
+class Notice(NamedTuple):
+    """An update notice of an rpm repository. `kind` is its type as published; dates are epoch seconds, 0 if absent."""
+
+    id: str
+    kind: str
+    severity: str
+    issued: int
+    updated: int
+    cves: Tuple[str, ...]
+    bugzillas: Tuple[str, ...]
+
+
 class Package(NamedTuple):
-    """A package that has files on the system. `repositories` are those that carry exactly this version."""
+    """A package that has files on the system. `repositories` are those that carry exactly this version.
+
+    `built_at` (epoch seconds) and `notices`, those that list this version, are known of rpms alone.
+    """
 
     name: str
     arch: str
@@ -49,6 +70,8 @@ class Package(NamedTuple):
     source_version: str
     repositories: Tuple[Repository, ...]
     installed_at: int
+    built_at: int = 0
+    notices: Tuple[Notice, ...] = ()
 
 
 class Offer(NamedTuple):
@@ -62,6 +85,8 @@ class Offer(NamedTuple):
     repositories: Tuple[Repository, ...]
     pin: str
     phased: str
+    built_at: int = 0
+    notices: Tuple[Notice, ...] = ()
 
 
 class Line(NamedTuple):
@@ -87,7 +112,11 @@ class Problem(NamedTuple):
 
 
 class ManagerFacts(NamedTuple):
-    """Everything that a manager reports."""
+    """Everything that a manager reports.
+
+    `has_notices`: its repositories can publish update notices, so the document has a part for them. `modules` are the
+    enabled module streams (`name:stream`), `obsoleted` rows of name, arch and the package that would replace it.
+    """
 
     manager: str
     manager_version: str
@@ -99,3 +128,6 @@ class ManagerFacts(NamedTuple):
     sources: Sequence[Source]
     sources_digest: str
     problems: Sequence[Problem]
+    has_notices: bool = False
+    modules: Sequence[str] = ()
+    obsoleted: Sequence[Tuple[str, str, str]] = ()

@@ -5,7 +5,6 @@ import time
 from typing import NamedTuple, Optional
 
 from patchwright_agent import __version__, platform
-from patchwright_agent.managers import apt
 from patchwright_agent.worker import reboot
 from patchwright_agent.worker.facts import Document, HostFacts, document
 from patchwright_agent.worker.stale_services import stale_services
@@ -37,15 +36,27 @@ def default_state_dir() -> str:
 def collect(request: CollectRequest) -> Document:
     """Collect facts. Raises UnsupportedPlatform, or ManagerError where the package manager cannot be asked at all."""
     system = platform.operating_system()
-    platform.manager_for(system)  # apt is the only one yet
+    name = platform.manager_for(system)
     _make_private(request.state_dir)
     own_lists = bool(request.index_dir) or os.geteuid() != 0
-    index_dir = os.path.abspath(request.index_dir or os.path.join(request.state_dir, "apt"))
-    manager = apt.collect(apt.Request(request.refresh, index_dir, own_lists))
+    index_dir = os.path.abspath(request.index_dir or os.path.join(request.state_dir, name))
+    # Imported where they are used: a host has one manager, and importing takes as long as asking it.
+    if name == "dnf":
+        from patchwright_agent.managers import dnf
+
+        cache = os.path.join(os.path.abspath(request.state_dir), "dnf-notices.json")
+        asked = dnf.start(dnf.Request(request.refresh, index_dir if own_lists else "", cache))
+        services = stale_services()  # looks at every process: while dnf thinks
+        manager = asked.facts()
+        updated = reboot.updated_since_boot(manager.packages, platform.booted_at())
+    else:
+        from patchwright_agent.managers import apt
+
+        manager = apt.collect(apt.Request(request.refresh, index_dir, own_lists))
+        services, updated = stale_services(), ()
     running, newest = platform.running_kernel(), reboot.newest_kernel(manager.kernels)
-    host = HostFacts(
-        system, platform.boot_id(), running, newest, reboot.reboot_of_host(newest, running), stale_services()
-    )
+    wanted = reboot.reboot_of_host(newest, running, updated)
+    host = HostFacts(system, platform.boot_id(), running, newest, wanted, services)
     return document(manager, host, __version__, round(time.time(), 3))
 
 

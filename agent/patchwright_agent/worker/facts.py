@@ -1,18 +1,20 @@
 """The facts document of this host, version 1: content-addressed parts without clock values.
 
-An unchanged host gives byte-identical parts, so that a node whose facts did not change sends digests alone.
+An unchanged host gives byte-identical parts, so that a node whose facts did not change sends digests alone. A document
+of rpms has one part more, the notices; rows name them by their own digests, so a new notice changes only rows it lists.
 """
 
 import hashlib
 import json
-from typing import Any, Dict, Iterable, List, Mapping, NamedTuple, Sequence
+from typing import Any, Dict, Iterable, List, Mapping, NamedTuple, Sequence, Union
 
-from patchwright_agent.managers.model import ManagerFacts, Package, Repository
+from patchwright_agent.managers.model import ManagerFacts, Notice, Offer, Package, Repository
 from patchwright_agent.platform import OperatingSystem
 from patchwright_agent.worker.reboot import Reboot
 from patchwright_agent.worker.stale_services import StaleService
 
 FACTS_VERSION = 1
+_NOTICE_DIGESTS = {}  # type: Dict[Notice, str]  # one notice lists many packages
 
 
 class HostFacts(NamedTuple):
@@ -51,6 +53,8 @@ def document(manager: ManagerFacts, host: HostFacts, agent_version: str, collect
         "times": [package.installed_at for package in manager.packages],
         "state": _state(manager, host),
     }  # type: Dict[str, Any]
+    if manager.has_notices:
+        contents["notices"] = _notices(manager)
     parts = [part(name, contents[name]) for name in sorted(contents)]
     digest = hashlib.sha256("".join("%s:%s\n" % (p.name, p.digest) for p in parts).encode()).hexdigest()
     return Document(agent_version, collected_at, digest, tuple(parts))
@@ -93,6 +97,8 @@ def _references(repositories: Sequence[Repository], numbers: Mapping[Repository,
 def _installed(manager: ManagerFacts) -> Dict[str, Any]:
     numbers = _numbered(repository for package in manager.packages for repository in package.repositories)
     lines = ["\t".join(_package_fields(package, numbers)) for package in manager.packages]
+    if manager.has_notices:
+        lines = [line + _rpm_fields(package) for line, package in zip(lines, manager.packages)]
     return {"repositories": [repository.row() for repository in numbers], "packages": lines}
 
 
@@ -116,14 +122,39 @@ def _upgradable(manager: ManagerFacts) -> Dict[str, Any]:
     for line in manager.lines:
         offers = [
             "\t".join((*offer[:5], _references(offer.repositories, numbers), offer.pin, offer.phased))
+            + (_rpm_fields(offer) if manager.has_notices else "")
             for offer in line.offers
         ]
         lines.append(["\t".join((line.name, line.arch, line.installed_version)), line.candidate, offers])
     return {"repositories": [repository.row() for repository in numbers], "lines": lines}
 
 
+def _rpm_fields(version: Union[Package, Offer]) -> str:
+    """The two last fields of a row of rpms: the build time and the digests of the notices that list the version."""
+    return "\t%d\t%s" % (version.built_at, ",".join(sorted(notice_digest(notice) for notice in version.notices)))
+
+
+def notice_row(notice: Notice) -> List[Any]:
+    return [*notice[:5], list(notice.cves), list(notice.bugzillas)]
+
+
+def notice_digest(notice: Notice) -> str:
+    """What rows name a notice by: the first 16 hexadecimal digits of the SHA-256 of its row's canonical text."""
+    known = _NOTICE_DIGESTS.get(notice)
+    if known is None:
+        known = hashlib.sha256(canonical(notice_row(notice)).encode("utf-8")).hexdigest()[:16]
+        _NOTICE_DIGESTS[notice] = known
+    return known
+
+
+def _notices(manager: ManagerFacts) -> Dict[str, Any]:
+    found = {notice for package in manager.packages for notice in package.notices}
+    found.update(notice for line in manager.lines for offer in line.offers for notice in offer.notices)
+    return {"notices": [notice_row(notice) for notice in sorted(found)]}
+
+
 def _state(manager: ManagerFacts, host: HostFacts) -> Dict[str, Any]:
-    return {
+    state = {
         "manager": manager.manager,
         "manager_version": manager.manager_version,
         "os": host.system._asdict(),
@@ -136,4 +167,8 @@ def _state(manager: ManagerFacts, host: HostFacts) -> Dict[str, Any]:
         "stale_services": [service._asdict() for service in host.stale_services],
         "sources": [dict(source.repository._asdict(), released_at=source.released_at) for source in manager.sources],
         "sources_digest": manager.sources_digest,
-    }
+    }  # type: Dict[str, Any]
+    if manager.has_notices:
+        state["modules"] = list(manager.modules)
+        state["obsoleted"] = ["\t".join(row) for row in manager.obsoleted]
+    return state

@@ -1,30 +1,33 @@
-"""The worker's commands: `facts` prints this host's facts, `patch` carries out a run for the server."""
+"""The worker's commands: `facts` prints this host's facts, `patch` carries out a run, `report` follows a boot."""
 
 import argparse
 import os
-import signal
 import sys
 from typing import List, NoReturn
 
 from patchwright_agent.managers.model import ManagerError
 from patchwright_agent.platform import UnsupportedPlatform
-from patchwright_agent.worker import collect, facts, patch_run, report
+from patchwright_agent.worker import collect, facts, facts_upload, report
 from patchwright_agent.worker.collect import CollectRequest
+from patchwright_agent.worker.ending import Ending
 from patchwright_agent.worker.run_lock import RunLock, RunLocked
 from patchwright_agent.worker.server_calls import Refused, ServerCalls, TransportErrors, Unanswered
 
-EXIT_TERMINATED = 128 + signal.SIGTERM
-
 
 def main(argv: List[str]) -> int:
-    """Run `facts` or `patch`, the first word of `argv`; the exit code."""
-    signal.signal(signal.SIGTERM, _terminate)
+    """Run `facts`, `patch` or `report`, the first word of `argv`; the exit code."""
+    ending = Ending(os.environ.get("PATCHWRIGHT_COMMAND_DIR", ""), report.tell)
+    ending.listen()
     token = os.environ.pop("PATCHWRIGHT_TOKEN", "")  # a secret: no child, no traceback and no core of ours may carry it
     arguments = _parser().parse_args(argv)
     state_dir = os.path.abspath(arguments.state_dir or collect.default_state_dir())
     if arguments.command == "facts":
         return _facts(arguments, state_dir)
-    return _patch(arguments, state_dir, token)
+    if arguments.command == "report":
+        from patchwright_agent.worker import boot_report
+
+        return boot_report.report_facts(state_dir)
+    return _patch(arguments, state_dir, token, ending)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -41,6 +44,7 @@ def _parser() -> argparse.ArgumentParser:
     printed.add_argument("--pretty", action="store_true", help="indented, for people")
     patch = commands.add_parser("patch", parents=[common], help="carry out the patch operation that the server orders")
     patch.add_argument("--scan-only", action="store_true", help="refuse everything but a scan; fetch nothing")
+    commands.add_parser("report", parents=[common], help="report the facts as the node itself, as once after each boot")
     return parser
 
 
@@ -65,14 +69,16 @@ def _facts(arguments: argparse.Namespace, state_dir: str) -> int:
         return report.EXIT_FAILURE
     sys.stdout.buffer.write(facts.printed(document, arguments.pretty).encode("utf-8") + b"\n")
     sys.stdout.buffer.flush()
-    failure = patch_run.refresh_failure(document)
+    failure = facts_upload.refresh_failure(document)
     if failure:
         report.tell(failure)
     return report.EXIT_FAILURE if failure else report.EXIT_SUCCESS
 
 
-def _patch(arguments: argparse.Namespace, state_dir: str, token: str) -> int:
-    from patchwright_agent import transport  # not above: `facts` needs neither HTTP nor TLS, and is quick without
+def _patch(arguments: argparse.Namespace, state_dir: str, token: str, ending: Ending) -> int:
+    # Not above: `facts` needs neither HTTP nor TLS nor what a run is made of, and is quick without.
+    from patchwright_agent import transport
+    from patchwright_agent.worker import patch_run, scope
 
     url = os.environ.get("PATCHWRIGHT_SERVER", "")
     if not url or not token:
@@ -90,6 +96,8 @@ def _patch(arguments: argparse.Namespace, state_dir: str, token: str) -> int:
         state_dir=state_dir,
         scan_only=arguments.scan_only,
         may_refresh=os.geteuid() == 0,
+        ending=ending,
+        move=lambda: scope.move(token, state_dir, report.tell),
     )
     try:
         with RunLock(state_dir, "command %s" % os.environ.get("SSM_COMMAND_ID", "by hand")):
@@ -97,7 +105,3 @@ def _patch(arguments: argparse.Namespace, state_dir: str, token: str) -> int:
     except (RunLocked, Refused, Unanswered) as error:
         report.tell(str(error))
         return report.EXIT_FAILURE
-
-
-def _terminate(_signal: int, _frame: object) -> NoReturn:
-    raise SystemExit(EXIT_TERMINATED)  # unwinds, which ends the children's process groups and frees the lock

@@ -1,4 +1,8 @@
-"""One patch run on a host at a time."""
+"""One patch run on a host at a time.
+
+A worker that starts again for the same command (the agent was killed, the worker of before was not) waits for its
+predecessor as long as its step may take: that one may be in a transaction, which nobody cuts short.
+"""
 
 import fcntl
 import os
@@ -25,7 +29,7 @@ class RunLock:
         self._sleep = sleep
 
     def __enter__(self) -> "RunLock":
-        """Waits up to a minute. Raises RunLocked."""
+        """Waits up to a minute for another run, without end for an earlier worker of the same one. Raises RunLocked."""
         try:
             os.makedirs(os.path.dirname(self._path), mode=0o700, exist_ok=True)
             self._descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
@@ -44,16 +48,22 @@ class RunLock:
         os.close(self._descriptor)
 
     def _wait(self) -> None:
-        for _ in range(int(WAIT_SECONDS / _POLL_SECONDS) + 1):
-            try:
-                fcntl.lockf(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                self._sleep(_POLL_SECONDS)
-                continue
-            os.ftruncate(self._descriptor, 0)
-            os.pwrite(self._descriptor, ("process %d, %s" % (os.getpid(), self._name)).encode(), 0)
-            return
-        holder = text.field(platform.small_file(self._path), 200) or "unknown"
-        raise RunLocked(
-            "another patch run (%s) did not end within %d seconds; try again when it has" % (holder, WAIT_SECONDS)
-        )
+        waited = 0.0
+        while not self._is_taken():
+            holder = text.field(platform.small_file(self._path), 200) or "unknown"
+            if waited >= WAIT_SECONDS and not holder.endswith(", " + self._name):
+                raise RunLocked(
+                    "another patch run (%s) did not end within %d seconds; try again when it has"
+                    % (holder, WAIT_SECONDS)
+                )
+            self._sleep(_POLL_SECONDS)
+            waited += _POLL_SECONDS
+        os.ftruncate(self._descriptor, 0)
+        os.pwrite(self._descriptor, ("process %d, %s" % (os.getpid(), self._name)).encode(), 0)
+
+    def _is_taken(self) -> bool:
+        try:
+            fcntl.lockf(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            return False
+        return True

@@ -1,7 +1,7 @@
 """Calls to the server, repeated while it cannot be reached or is briefly unable to answer."""
 
 import time
-from typing import Any, Callable, Dict, NamedTuple, Optional, Type
+from typing import Any, Callable, Dict, NamedTuple, Optional, Tuple, Type
 
 from patchwright_agent import text
 
@@ -9,6 +9,8 @@ TARGET_PREFIX = "Patchwright."
 CALL_TIMEOUT_SECONDS = 60
 # Waits between attempts: about two minutes in all, so that a server that restarts, or a link that flaps, costs no run.
 BACKOFF_SECONDS = (1, 2, 4, 8, 15, 30, 30, 30)
+# Half an hour: the report of a transaction must survive a server that is being upgraded.
+PATIENT_BACKOFF_SECONDS = (*BACKOFF_SECONDS, *((60,) * 28))
 _TOO_MANY_REQUESTS = 429
 
 
@@ -47,11 +49,16 @@ class ServerCalls:
         self._token = token
         self._tell = tell
         self._sleep = sleep
+        self._waits: Tuple[int, ...] = BACKOFF_SECONDS
+
+    def be_patient(self) -> None:
+        """Wait longer for the server from here on."""
+        self._waits = PATIENT_BACKOFF_SECONDS
 
     def call(self, operation: str, body: Dict[str, Any]) -> Dict[str, Any]:
         """The answer to `operation`. Raises Refused, or Unanswered after the last attempt."""
         last = ""
-        for wait in (*BACKOFF_SECONDS, None):
+        for wait in (*self._waits, None):
             reason = self._attempt(operation, body)
             if isinstance(reason, dict):
                 return reason
@@ -59,7 +66,7 @@ class ServerCalls:
             if wait is not None:
                 self._tell("%s: %s; next attempt in %d s" % (operation, reason, wait))
                 self._sleep(wait)
-        raise Unanswered("%s failed %d times; last: %s" % (operation, len(BACKOFF_SECONDS) + 1, last))
+        raise Unanswered("%s failed %d times; last: %s" % (operation, len(self._waits) + 1, last))
 
     def _attempt(self, operation: str, body: Dict[str, Any]) -> Any:
         """The answer (a dict), or why another attempt makes sense (a str)."""

@@ -1,4 +1,4 @@
-"""Run Command: SendCommand, ListCommands, ListCommandInvocations, GetCommandInvocation. Source: operations.md 3."""
+"""Run Command: sending, cancelling, listing commands and reading their results. Source: operations.md 3."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -11,6 +11,7 @@ from patchwright.core.commands import Command
 from patchwright.core.errors import Invalid, Kind, NotFound
 from patchwright.core.tags import TaggedType
 from patchwright.core.targets import targets_from
+from patchwright.flows.cancel_command import cancel_command, cancellable
 from patchwright.flows.send_command import find_document, select_nodes, send_command
 from patchwright.store import commands, tags
 from patchwright.store.columns import to_micros
@@ -27,6 +28,7 @@ _COMMAND_STATUSES = frozenset(
         "Cancelled",
         "Failed",
         "TimedOut",
+        "Cancelling",
         "AccessDenied",
         "DeliveryTimedOut",
         "ExecutionTimedOut",
@@ -44,6 +46,7 @@ _INVOCATION_STATUSES = frozenset(
         "Cancelled",
         "Failed",
         "TimedOut",
+        "Cancelling",
         "AccessDenied",
         "DeliveryTimedOut",
         "ExecutionTimedOut",
@@ -67,10 +70,7 @@ def send(ctx: Context, req: Request) -> Answer:
     chosen = select_nodes(
         ctx.tx, ctx.scope, node_ids=req.get("InstanceIds", ()), targets=targets_from(req.get("Targets", ()))
     )
-    tagged = tags.of_many(ctx.tx, ctx.scope, TaggedType.MANAGED_INSTANCE, [n.id for n in chosen])
-    for node in chosen:
-        own = {t.key: t.value for t in tagged.get(node.id, ())}
-        ctx.require(ctx.arn(f"managed-instance/{node.id}"), own)
+    _require_nodes(ctx, [n.id for n in chosen])
     command = send_command(
         ctx.tx,
         ctx.scope,
@@ -80,8 +80,28 @@ def send(ctx: Context, req: Request) -> Answer:
         requested_by=ctx.principal.arn,
         now=ctx.now,
         ids=ctx.ids,
+        fast_start=ctx.service.fast_start,
     )
     return {"Command": command_to(command, fresh=True)}
+
+
+def _require_nodes(ctx: Context, node_ids: Sequence[str]) -> None:
+    tagged = tags.of_many(ctx.tx, ctx.scope, TaggedType.MANAGED_INSTANCE, node_ids)
+    for node_id in node_ids:
+        own = {t.key: t.value for t in tagged.get(node_id, ())}
+        ctx.require(ctx.arn(f"managed-instance/{node_id}"), own)
+
+
+@registry.serves("CancelCommand")
+def cancel(ctx: Context, req: Request) -> Answer:
+    """Cancel a command, or its invocations on the nodes named: at once where nothing was sent, else by the node."""
+    command = commands.get(ctx.tx, req["CommandId"], scope=ctx.scope)
+    named = req.get("InstanceIds", ())
+    chosen = cancellable(ctx.tx, command, named)
+    # A cancel that changes nothing is still one of the command: allowed to whom it would be, were it open.
+    _require_nodes(ctx, list(named) or [i.node_id for i in chosen] or commands.node_ids(ctx.tx, command.id))
+    cancel_command(ctx.tx, command, chosen, whole=not named, now=ctx.now)
+    return {}
 
 
 def _kept(req: Request) -> dict[str, Any]:

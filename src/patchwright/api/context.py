@@ -28,6 +28,8 @@ class Service:
     ca_sha256: str
     agent_sha256: str
     apt_delays: AptDelays = "honour"
+    fast_start: bool = False
+    """Whether commands start on as many nodes as MaxConcurrency has at once."""
 
 
 @dataclass(slots=True, kw_only=True)

@@ -1,23 +1,56 @@
-"""DescribeInstancePatchStates and DescribeInstancePatches. Source: patch-baselines.md 6.2, 8; decisions.md 13."""
+"""Patch states of nodes and patch groups, and a node's patches. Source: patch-baselines.md 6.2, 8; decisions.md 13."""
 
 from datetime import UTC, datetime
 from typing import Any
 
 from patchwright.api.context import Answer, Context, Request
 from patchwright.api.registry import registry
+from patchwright.core.compliance import Operator, folded
 from patchwright.core.errors import Invalid, Kind
 from patchwright.core.judgement import Judgement, PatchLine
 from patchwright.core.nodes import ManagedNode
 from patchwright.core.predefined import BY_ID, arn_of
 from patchwright.core.values import BaselineId, PatchOperation
-from patchwright.flows.judge_node import judge_node
-from patchwright.store import facts, judgements, nodes, runs
+from patchwright.flows.judge_node import JudgedNode, judge_node
+from patchwright.store import compliance, facts, judgements, nodes, runs
 from patchwright.store.judgements import Verdict
 from patchwright.store.runs import PatchRun
 
 DEFAULT_STATES_PAGE = 10
 DEFAULT_PATCHES_PAGE = 50
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MAX_DIGITS = 9
+"""No count is larger, and no integer column of an engine is smaller."""
+_FILTERED_COUNTS = {
+    "InstalledCount": "installed",
+    "InstalledOtherCount": "installed_other",
+    "InstalledPendingRebootCount": "installed_pending_reboot",
+    "InstalledRejectedCount": "installed_rejected",
+    "MissingCount": "missing",
+    "FailedCount": "failed",
+    "UnreportedNotApplicableCount": "unreported_not_applicable",
+    "NotApplicableCount": "not_applicable",
+}
+_COUNT_OPERATORS = {
+    "Equal": Operator.EQUAL,
+    "NotEqual": Operator.NOT_EQUAL,
+    "LessThan": Operator.LESS_THAN,
+    "GreaterThan": Operator.GREATER_THAN,
+}
+_GROUP_MEMBERS = {
+    "InstancesWithInstalledPatches": "installed",
+    "InstancesWithInstalledOtherPatches": "installed_other",
+    "InstancesWithInstalledPendingRebootPatches": "installed_pending_reboot",
+    "InstancesWithInstalledRejectedPatches": "installed_rejected",
+    "InstancesWithMissingPatches": "missing",
+    "InstancesWithFailedPatches": "failed",
+    "InstancesWithNotApplicablePatches": "not_applicable",
+    "InstancesWithUnreportedNotApplicablePatches": "unreported_not_applicable",
+    "InstancesWithCriticalNonCompliantPatches": "critical_non_compliant",
+    "InstancesWithSecurityNonCompliantPatches": "security_non_compliant",
+    "InstancesWithOtherNonCompliantPatches": "other_non_compliant",
+    "InstancesWithAvailableSecurityUpdates": "available_security_update",
+}
 _FILTER_KEYS = ("Classification", "KBId", "Severity", "State")
 
 
@@ -31,20 +64,53 @@ def describe_instance_patch_states(ctx: Context, req: Request) -> Answer:
     here = {n.id for n in nodes.get_many(ctx.tx, ctx.scope, wanted)}
     verdicts = [v for v in judgements.find_many(ctx.tx, sorted(here)) if v.facts_id is not None]
     page = verdicts[:limit]
-    ids = [v.node_id for v in page]
-    latest, no_reboot = runs.latest(ctx.tx, ids), runs.last_no_reboot_installs(ctx.tx, ids)
     more = page[-1].node_id if len(verdicts) > limit else None
-    states = [
-        {**_state_to(ctx, v, latest.get(v.node_id)), "LastNoRebootInstallOperationTime": no_reboot.get(v.node_id)}
-        for v in page
-    ]
-    return {"InstancePatchStates": states, "NextToken": ctx.page(req, more)}
+    return {"InstancePatchStates": _states_to(ctx, page), "NextToken": ctx.page(req, more)}
 
 
-def _state_to(ctx: Context, verdict: Verdict, run: PatchRun | None) -> dict[str, Any]:
+@registry.serves("DescribeInstancePatchStatesForPatchGroup", reads=True)
+def describe_instance_patch_states_for_patch_group(ctx: Context, req: Request) -> Answer:
+    """The same for the nodes whose verdict carries the group, by id; a filter compares one count with one number."""
+    ctx.require("*")
+    counts = [_count_filter(entry) for entry in req.get("Filters", ())]
+    limit = req.get("MaxResults", DEFAULT_STATES_PAGE)
+    after = ctx.cursor(req) or ""
+    found = compliance.group_page(ctx.tx, ctx.scope, req["PatchGroup"], counts, after=after, limit=limit + 1)
+    page = found[:limit]
+    more = page[-1].node_id if len(found) > limit else None
+    return {"InstancePatchStates": _states_to(ctx, page), "NextToken": ctx.page(req, more)}
+
+
+@registry.serves("DescribePatchGroupState", reads=True)
+def describe_patch_group_state(ctx: Context, req: Request) -> Answer:
+    """How many nodes of the group have patches in which state; zeros for a group that no node names."""
+    ctx.require("*")
+    state = compliance.group_state(ctx.tx, ctx.scope, req["PatchGroup"])
+    return {"Instances": state.nodes, **{member: state.nodes_with[name] for member, name in _GROUP_MEMBERS.items()}}
+
+
+def _count_filter(entry: Request) -> tuple[str, Operator, int]:
+    """{Key, Values, Type} -> a count's name, how it is compared, and with which number. Raises Invalid(FILTER)."""
+    key, value = entry["Key"], "".join(entry["Values"])
+    if key not in _FILTERED_COUNTS:
+        raise Invalid(Kind.FILTER, f"The filter key '{key[:128]}' is not valid: {', '.join(_FILTERED_COUNTS)}.")
+    if not (value.isascii() and value.isdecimal() and len(value) <= _MAX_DIGITS):
+        raise Invalid(Kind.FILTER, f"'{value[:100]}' is not a value of {key}: a whole number from 0.")
+    return _FILTERED_COUNTS[key], _COUNT_OPERATORS[entry["Type"]], int(value)
+
+
+def _states_to(ctx: Context, page: list[Verdict]) -> list[dict[str, Any]]:
+    ids = [v.node_id for v in page]
+    latest, without_reboot = runs.latest(ctx.tx, ids), runs.last_no_reboot_installs(ctx.tx, ids)
+    return [_state_to(ctx, v, latest.get(v.node_id), without_reboot.get(v.node_id)) for v in page]
+
+
+def _state_to(
+    ctx: Context, verdict: Verdict, run: PatchRun | None, no_reboot_install_at: datetime | None
+) -> dict[str, Any]:
     """Counts and states are current; operation fields speak of the latest operation. Source: decisions.md 13."""
     counts = verdict.counts
-    seen = facts.seen_at(ctx.tx, verdict.node_id) or verdict.judged_at
+    seen = verdict.judged_at if run else facts.seen_at(ctx.tx, verdict.node_id) or verdict.judged_at
     return {
         "InstanceId": verdict.node_id,
         "PatchGroup": verdict.patch_group,
@@ -64,6 +130,7 @@ def _state_to(ctx: Context, verdict: Verdict, run: PatchRun | None) -> dict[str,
         "OperationStartTime": run.started_at if run else seen,
         "OperationEndTime": (run.ended_at or run.facts_at or run.started_at) if run else seen,
         "Operation": run.operation if run else PatchOperation.SCAN,
+        "LastNoRebootInstallOperationTime": no_reboot_install_at,
         "RebootOption": run.reboot_option if run else None,
         "CriticalNonCompliantCount": counts.critical_non_compliant,
         "SecurityNonCompliantCount": counts.security_non_compliant,
@@ -82,7 +149,7 @@ def describe_instance_patches(ctx: Context, req: Request) -> Answer:
     node = nodes.get(ctx.tx, ctx.scope, req["InstanceId"])
     ctx.require(ctx.arn(f"managed-instance/{node.id}"))
     wanted = _filters_from(req)
-    lines = [line for line in _lines(ctx, node) if _matches(line, wanted)]
+    lines = [line for line in patch_lines(_judged(ctx, node)) if _matches(line, wanted)]
     after = ctx.cursor(req)
     if after is not None:
         lines = [line for line in lines if [line.title, line.patch_id] > after]
@@ -92,11 +159,15 @@ def describe_instance_patches(ctx: Context, req: Request) -> Answer:
     return {"Patches": [_patch_to(line) for line in page], "NextToken": ctx.page(req, more)}
 
 
-def _lines(ctx: Context, node: ManagedNode) -> list[PatchLine]:
-    outcome = judge_node(ctx.tx, node, ctx.now, ctx.service.apt_delays).outcome
-    if not isinstance(outcome, Judgement):
+def _judged(ctx: Context, node: ManagedNode) -> JudgedNode:
+    return judge_node(ctx.tx, node, ctx.now, ctx.service.apt_delays)
+
+
+def patch_lines(judged: JudgedNode) -> list[PatchLine]:
+    """The node's patches in the order in which they are listed: by title, then by id. None for an unjudged node."""
+    if not isinstance(judged.outcome, Judgement):
         return []
-    return sorted(outcome.lines, key=lambda line: (line.title, line.patch_id))
+    return sorted(judged.outcome.lines, key=lambda line: (line.title, line.patch_id))
 
 
 def _patch_to(line: PatchLine) -> dict[str, Any]:
@@ -118,16 +189,11 @@ def _filters_from(req: Request) -> dict[str, set[str]]:
         key = entry.get("Key", "")
         if key not in _FILTER_KEYS:
             raise Invalid(Kind.FILTER, f"The filter key '{key[:128]}' is not valid: {', '.join(_FILTER_KEYS)}.")
-        values = {_folded(v) for v in entry.get("Values", ())}
+        values = {folded(v) for v in entry.get("Values", ())}
         if key in wanted:
             values &= wanted[key]
         wanted[key] = values
     return wanted
-
-
-def _folded(value: str) -> str:
-    """`InstalledOther` and `INSTALLED_OTHER` are one word."""
-    return value.replace("_", "").casefold()
 
 
 def _matches(line: PatchLine, wanted: dict[str, set[str]]) -> bool:
@@ -137,4 +203,4 @@ def _matches(line: PatchLine, wanted: dict[str, set[str]]) -> bool:
         "Severity": line.severity,
         "State": line.state,
     }
-    return all(_folded(values[key]) in allowed for key, allowed in wanted.items())
+    return all(folded(values[key]) in allowed for key, allowed in wanted.items())

@@ -28,6 +28,7 @@ def add_serve(commands: Any) -> None:
     p.add_argument("--insecure-http", action="store_true", default=None, help="plain HTTP off loopback: in a lab")
     p.add_argument("--clock-tolerance-minutes", type=int)
     p.add_argument("--apt-delays", choices=["honour", "ignore"], help="approval delays of custom baselines on apt")
+    p.add_argument("--fast-start", action="store_true", default=None, help="commands start without 1, 2, 4, 8, …")
     p.add_argument("--poll-seconds", type=float, help="how long an idle node's poll is held")
     p.add_argument("--agent-file", type=Path, help="the agent's zipapp to serve to nodes")
     p.set_defaults(run=run_serve)
@@ -40,6 +41,10 @@ def add_env(commands: Any) -> None:
     p.set_defaults(run=run_env)
 
 
+def _is_yes(text: str) -> bool:
+    return text.lower() in ("1", "true", "yes")
+
+
 _READ: dict[str, Callable[[str], Any]] = {
     "data_dir": Path,
     "tls_cert": Path,
@@ -47,7 +52,8 @@ _READ: dict[str, Callable[[str], Any]] = {
     "agent_file": Path,
     "clock_tolerance_minutes": int,
     "poll_seconds": float,
-    "insecure_http": lambda text: text.lower() in ("1", "true", "yes"),
+    "insecure_http": _is_yes,
+    "fast_start": _is_yes,
 }
 
 

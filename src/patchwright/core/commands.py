@@ -5,10 +5,11 @@ Source: operations.md 3.4.
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
+from uuid import UUID, uuid5
 
 from patchwright.core.values import CommandId, NodeId, Scope
 
@@ -86,6 +87,13 @@ _MOVES: dict[Details, frozenset[Details]] = {
         }
     ),
 }
+_CANCELS = UUID("6f0f4f2e-9a57-5d1b-8a3c-2f6f1f0f9b6d")
+CANCEL_MOVES = {
+    Details.PENDING: Details.CANCELLED,
+    Details.DELAYED: Details.CANCELLING,
+    Details.IN_PROGRESS: Details.CANCELLING,
+}
+"""What CancelCommand makes of an invocation; all else stays as it is. Source: operations.md 3.4."""
 
 
 def may_move(old: Details, new: Details) -> bool:
@@ -138,6 +146,22 @@ def roll_up(invocations: Mapping[Details, int], *, threshold: int, cancelled: bo
     )
 
 
+def moved(rolled: RollUp, old: Details, new: Details) -> RollUp:
+    """`rolled` after one invocation of an open command went from `old` to `new`.
+
+    Exact while some invocation is open. When the last one ends, the final word needs all counts: see `roll_up`.
+    """
+    begun = rolled.status == "Pending" and new is not Details.PENDING
+    return replace(
+        rolled,
+        status="InProgress" if begun else rolled.status,
+        details="InProgress" if begun else rolled.details,
+        completed=rolled.completed + new.terminal - old.terminal,
+        errors=rolled.errors + (new in ERRORS) - (old in ERRORS),
+        delivery_timed_out=rolled.delivery_timed_out + (new is Details.DELIVERY_TIMED_OUT),
+    )
+
+
 def _final(counts: "Counter[Details]", total: int, threshold: int, cancelled: bool) -> tuple[str, str]:
     if cancelled:
         return "Cancelled", "Cancelled"
@@ -182,6 +206,20 @@ class Command:
     open: bool = True
     cancelled_at: datetime | None = None
     """When the whole command was cancelled by an operator."""
+    fast_start: bool = False
+    """Whether as many nodes as MaxConcurrency has are started at once, without the slow start."""
+
+    @property
+    def rolled(self) -> RollUp:
+        """Its status and counters as they were last written."""
+        return RollUp(
+            status=self.status,
+            details=self.status_details,
+            completed=self.completed_count,
+            errors=self.error_count,
+            delivery_timed_out=self.delivery_timed_out_count,
+            open=self.open,
+        )
 
     @property
     def parameters(self) -> dict[str, list[str]]:
@@ -226,13 +264,25 @@ class Invocation:
 
     @property
     def in_flight(self) -> bool:
-        """Whether it holds a slot of MaxConcurrency: offered to its node, and not over."""
-        return not self.details.terminal and self.visible_at is not None
+        """Whether it holds a slot of MaxConcurrency: offered to its node, and not over.
+
+        One that is cancelled before its node was handed it holds none: it will not run.
+        """
+        will_not_run = self.details is Details.CANCELLING and self.delivered_at is None
+        return not self.details.terminal and self.visible_at is not None and not will_not_run
 
     @property
     def message_id(self) -> str:
         """`aws.ssm.<CommandId>.<InstanceId>`. Source: agent-protocol 6.3."""
         return f"aws.ssm.{self.command_id}.{self.node_id}"
+
+    @property
+    def cancel_message_id(self) -> str:
+        """The id of the message that cancels it: a UUID of its own in the command's place. Source: agent-protocol 8.
+
+        Made of the ids alone, so that every delivery has the same and an acknowledgement is known by it.
+        """
+        return f"aws.ssm.{uuid5(_CANCELS, self.message_id)}.{self.node_id}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -188,7 +188,7 @@ def _unhold(subject: Subject) -> str:
         case Family.YUM:
             return f"yum versionlock delete {name}"
         case _:
-            return f"dnf versionlock delete {name}"
+            return f"dnf versionlock delete {name}, or take it out of exclude= in /etc/dnf/dnf.conf"
 
 
 def _approve(subject: Subject, *flags: str) -> str:

@@ -1,30 +1,40 @@
-"""Start what the rates allow, time out what is late, roll many invocations up into one command."""
+"""Start what the rates allow, time out what is late, roll many invocations up into one command.
 
-from collections.abc import Collection, Sequence
+A turn and a reply cost what changed, not what the command has: counters are carried forward move by move, and only
+the last move counts everything. The simulation holds them against the invocations after each step.
+"""
+
+from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Any
 
-from patchwright.core.commands import ERRORS, Command, Details, Invocation, RollUp, roll_up
-from patchwright.core.nodes import is_online
+from patchwright.core.commands import Command, Details, Invocation, RollUp, moved, roll_up
+from patchwright.core.nodes import ONLINE_FOR
 from patchwright.core.rates import (
     DEFAULT_MAX_CONCURRENCY,
     DEFAULT_MAX_ERRORS,
+    PATIENCE,
     Progress,
+    Ramp,
     concurrency_cap,
     error_threshold,
     may_start,
 )
-from patchwright.core.values import NodeId
-from patchwright.store import commands, nodes
+from patchwright.store import commands, rollouts
 from patchwright.store.engine import Tx
 
 HOLD_SLOT = timedelta(minutes=5)
 """A node that is offline keeps its slot this long: a dead one must not block a roll-out. Source: operations.md 3.2."""
+Moves = list[tuple[Details, Details]]
 
 
 def threshold_of(command: Command) -> int:
     """How many errors the command bears."""
     return error_threshold(command.request.get("MaxErrors", DEFAULT_MAX_ERRORS), command.target_count)
+
+
+def cap_of(command: Command) -> int:
+    """How many invocations the command may have in flight."""
+    return concurrency_cap(command.request.get("MaxConcurrency", DEFAULT_MAX_CONCURRENCY), command.target_count)
 
 
 def advance_command(tx: Tx, command_id: str, now: datetime) -> datetime | None:
@@ -35,16 +45,11 @@ def advance_command(tx: Tx, command_id: str, now: datetime) -> datetime | None:
     command = commands.get(tx, command_id)
     if not command.open:
         return None
-    for invocation in commands.invocations(tx, command_id):
-        late = _late(command, invocation, now)
-        if late is not None:
-            commands.update_invocation(
-                tx, command_id, invocation.node_id, details=late, ended_at=now, trace=_LATE_TRACE[late]
-            )
-    _start(tx, command, now)
+    moves = _end_late(tx, command, now)
+    moves += _start(tx, command, now)
     # Not `settle`: that wakes the loop, whose turn this is, and it would never come to rest while anything waits.
-    _roll_up(tx, command)
-    return _next_look(command, commands.invocations(tx, command_id), now)
+    rolled = _carry(tx, command, moves, recount=now >= command.expires_at)
+    return _next_look(tx, command, now) if rolled.open else None
 
 
 _LATE_TRACE = {
@@ -54,117 +59,137 @@ _LATE_TRACE = {
 }
 
 
-def _late(command: Command, invocation: Invocation, now: datetime) -> Details | None:
-    """What the clock makes of an invocation. Source: operations.md 3.3."""
-    if invocation.details.terminal:
-        return None
+def _end_late(tx: Tx, command: Command, now: datetime) -> Moves:
+    """End what the clock ends. Source: operations.md 3.3."""
     if now >= command.expires_at:
-        over = invocation.details is Details.CANCELLING
-        return Details.CANCELLED if over else Details.DELIVERY_TIMED_OUT
-    if invocation.dispatched_at is None or invocation.acknowledged_at is not None:
-        return None
-    if now >= invocation.dispatched_at + timedelta(seconds=command.timeout_seconds):
-        return Details.DELIVERY_TIMED_OUT
-    return None
+        late = rollouts.open_ones(tx, command.id)
+    else:
+        late = rollouts.late(tx, command.id, dispatched_until=now - timedelta(seconds=command.timeout_seconds))
+    ends = [(i, Details.CANCELLED if i.details is Details.CANCELLING else Details.DELIVERY_TIMED_OUT) for i in late]
+    for end in (Details.CANCELLED, Details.DELIVERY_TIMED_OUT):
+        rollouts.end_many(tx, command.id, [i.node_id for i, e in ends if e is end], end, _LATE_TRACE[end], now)
+    return [(i.details, end) for i, end in ends]
 
 
-def _start(tx: Tx, command: Command, now: datetime) -> None:
+def _start(tx: Tx, command: Command, now: datetime) -> Moves:
     """Dispatch waiting invocations as far as the rates allow, or terminate them once the errors are too many."""
-    invocations = commands.invocations(tx, command.id)
-    undelivered = [i for i in invocations if i.undelivered]
-    if not undelivered:
-        return
-    delayed = {i.node_id for i in undelivered if i.details is Details.DELAYED}
-    back = _online(tx, command, delayed, now)
-    gone = {i.node_id for i in undelivered if _gives_up_slot(i, now) and i.node_id not in back}
-    # A node that comes back after that queues for a slot like the others. Source: decisions.md 29.
-    waiting = [i for i in undelivered if i.waiting and (i.node_id not in delayed or i.node_id in back)]
-    progress = Progress(
-        waiting=len(waiting),
-        in_flight=sum(1 for i in invocations if i.in_flight) - len(gone),
-        errors=sum(1 for i in invocations if i.details in ERRORS),
+    cap, threshold = cap_of(command), threshold_of(command)
+    if command.error_count > threshold:
+        return _terminate(tx, command, now)
+    _free_slots(tx, command, now)
+    in_flight = rollouts.in_flight(tx, command.id)
+    # A node that comes back after it gave its slot up queues for one like the others. Source: decisions.md 29.
+    waiting = (
+        rollouts.waiting(tx, command.id, online_since=now - ONLINE_FOR, limit=cap - in_flight)
+        if in_flight < cap
+        else []
     )
-    cap = concurrency_cap(command.request.get("MaxConcurrency", DEFAULT_MAX_CONCURRENCY), command.target_count)
-    allowed = may_start(progress, cap=cap, threshold=threshold_of(command))
-    if allowed is None:
-        # What was offered to a node that is there counts as started; an offline node has not begun.
-        _terminate(tx, command, [i for i in undelivered if i.waiting or i.details is Details.DELAYED], now)
-        return
-    for node_id in gone:
-        commands.update_invocation(tx, command.id, node_id, visible_at=None)
-    _dispatch(tx, command, waiting[:allowed], now)
+    progress = Progress(waiting=len(waiting), in_flight=in_flight, errors=command.error_count)
+    allowed = may_start(progress, cap=cap, threshold=threshold)
+    return _dispatch(tx, command, waiting[:allowed], cap, now)
 
 
-def _gives_up_slot(invocation: Invocation, now: datetime) -> bool:
-    """Whether an invocation has waited for its offline node as long as it may hold a slot."""
-    held_since = invocation.dispatched_at
-    if invocation.details is not Details.DELAYED or invocation.waiting or held_since is None:
-        return False
-    return now >= held_since + HOLD_SLOT
+def _free_slots(tx: Tx, command: Command, now: datetime) -> None:
+    """Take the slots back from nodes that have been offline for as long as they may hold one."""
+    held = rollouts.held_by_offline(tx, command.id, until=now - HOLD_SLOT)
+    back = rollouts.online_among(tx, [i.node_id for i in held], since=now - ONLINE_FOR)
+    for invocation in held:
+        if invocation.node_id not in back:
+            commands.update_invocation(tx, command.id, invocation.node_id, visible_at=None)
 
 
-def _terminate(tx: Tx, command: Command, chosen: Sequence[Invocation], now: datetime) -> None:
-    """End what will not be started any more. Source: operations.md 3.2."""
-    for invocation in chosen:
-        commands.update_invocation(
-            tx,
-            command.id,
-            invocation.node_id,
-            details=Details.TERMINATED,
-            ended_at=now,
-            trace="Not started: the command had passed its error threshold.",
+def _terminate(tx: Tx, command: Command, now: datetime) -> Moves:
+    """End what will not be started any more. Source: operations.md 3.2.
+
+    What was offered to a node that is there counts as started; an offline node has not begun.
+    """
+    chosen = rollouts.not_started(tx, command.id)
+    trace = "Not started: the command had passed its error threshold."
+    rollouts.end_many(tx, command.id, [i.node_id for i in chosen], Details.TERMINATED, trace, now)
+    return [(i.details, Details.TERMINATED) for i in chosen]
+
+
+def _dispatch(tx: Tx, command: Command, waiting: Sequence[Invocation], cap: int, now: datetime) -> Moves:
+    """Offer the next invocations to their nodes: all of `waiting`, or as many as the slow start lets go."""
+    if not waiting:
+        return []
+    online = rollouts.online_among(tx, [i.node_id for i in waiting], since=now - ONLINE_FOR)
+    if not command.fast_start:
+        ramp = Ramp(
+            acknowledged=rollouts.acknowledged(tx, command.id, limit=cap),
+            unanswered=rollouts.unanswered(tx, command.id, since=now - PATIENCE)[0],
         )
-
-
-def _dispatch(tx: Tx, command: Command, chosen: Sequence[Invocation], now: datetime) -> None:
-    online = _online(tx, command, {i.node_id for i in chosen}, now)
-    for invocation in chosen:
-        values: dict[str, Any] = {}
-        if invocation.node_id not in online:
-            values = {"details": Details.DELAYED, "trace": _LATE_TRACE[Details.DELAYED]}
-        commands.update_invocation(tx, command.id, invocation.node_id, dispatched_at=now, visible_at=now, **values)
+        waiting = waiting[: ramp.admits(i.node_id in online for i in waiting)]
+    moves: Moves = []
+    for invocation in waiting:
+        if invocation.node_id in online:
+            changes = {}
+        else:
+            changes = {"details": Details.DELAYED, "trace": _LATE_TRACE[Details.DELAYED]}
+            moves.append((invocation.details, Details.DELAYED))
+        commands.update_invocation(tx, command.id, invocation.node_id, dispatched_at=now, visible_at=now, **changes)
         tx.wake(f"node:{invocation.node_id}")
-
-
-def _online(tx: Tx, command: Command, node_ids: Collection[NodeId], now: datetime) -> set[NodeId]:
-    found = nodes.get_many(tx, command.scope, sorted(node_ids)) if node_ids else []
-    return {n.id for n in found if is_online(n.last_ping_at, now)}
+    return moves
 
 
 def settle(tx: Tx, command_id: str) -> None:
-    """Roll the invocations up after one of them moved, and wake the loop when that may let others start."""
+    """Count the invocations anew after some of them moved, and wake the loop when that may let others start."""
     command = commands.get(tx, command_id)
-    rolled = _roll_up(tx, command)
-    if rolled.open and commands.has_waiting(tx, command_id, or_delayed=rolled.errors > threshold_of(command)):
+    _wake(tx, command, _carry(tx, command, [], recount=True))
+
+
+def settle_move(tx: Tx, command: Command, old: Details, new: Details) -> None:
+    """The same after one invocation of `command`, as it was read in this transaction, went from `old` to `new`."""
+    rolled = _carry(tx, command, [(old, new)])
+    if new.terminal:
+        _wake(tx, command, rolled)
+
+
+def settle_acknowledgement(tx: Tx, command: Command) -> None:
+    """Wake the loop when an acknowledgement lets the slow start go on."""
+    if command.fast_start or not command.open or not rollouts.has_waiting(tx, command.id):
+        return
+    if rollouts.in_flight(tx, command.id) < cap_of(command):
         tx.wake("commands")
 
 
-def _roll_up(tx: Tx, command: Command) -> RollUp:
-    """The command's status and counters as its invocations are now; written only where they changed."""
-    rolled = roll_up(commands.count_by_details(tx, command.id), threshold=threshold_of(command))
-    before = RollUp(
-        status=command.status,
-        details=command.status_details,
-        completed=command.completed_count,
-        errors=command.error_count,
-        delivery_timed_out=command.delivery_timed_out_count,
-        open=command.open,
-    )
+def _wake(tx: Tx, command: Command, rolled: RollUp) -> None:
+    passed = rolled.errors > threshold_of(command)
+    if rolled.open and rollouts.has_waiting(tx, command.id, or_delayed=passed):
+        tx.wake("commands")
+
+
+def _carry(tx: Tx, command: Command, moves: Moves, *, recount: bool = False) -> RollUp:
+    """The command's status and counters after `moves`; written only where they changed."""
+    rolled = before = command.rolled
+    for old, new in moves:
+        rolled = moved(rolled, old, new)
+    if recount or rolled.completed >= command.target_count:
+        rolled = roll_up(
+            commands.count_by_details(tx, command.id),
+            threshold=threshold_of(command),
+            cancelled=command.cancelled_at is not None,
+        )
     if rolled != before:
         commands.save_roll_up(tx, command.id, rolled)
     return rolled
 
 
-def _next_look(command: Command, invocations: list[Invocation], now: datetime) -> datetime | None:
-    open_ones = [i for i in invocations if not i.details.terminal]
-    if not open_ones:
-        return None
-    delivery = [
-        i.dispatched_at + timedelta(seconds=command.timeout_seconds)
-        for i in open_ones
-        if i.dispatched_at is not None and i.acknowledged_at is None
-    ]
-    # An instant that has passed made its change in this very turn: counting it again would keep the loop spinning.
-    held = [i for i in open_ones if i.details is Details.DELAYED and i.in_flight]
-    slots = [i.dispatched_at + HOLD_SLOT for i in held if i.dispatched_at is not None]
-    return max(now, min([command.expires_at, *delivery, *(s for s in slots if s > now)]))
+def _next_look(tx: Tx, command: Command, now: datetime) -> datetime:
+    """When the clock next changes something by itself.
+
+    An instant that has passed made its change in this very turn: counting it again would keep the loop spinning.
+    """
+    looks = [command.expires_at]
+    first = rollouts.first_unanswered(tx, command.id)
+    if first is not None:
+        looks.append(first + timedelta(seconds=command.timeout_seconds))
+    looks += [i.dispatched_at + HOLD_SLOT for i in _next_held(tx, command, now) if i.dispatched_at is not None]
+    if not command.fast_start and rollouts.has_waiting(tx, command.id):
+        _, asked = rollouts.unanswered(tx, command.id, since=now - PATIENCE)
+        looks += [] if asked is None else [asked + PATIENCE]
+    return max(now, min(looks))
+
+
+def _next_held(tx: Tx, command: Command, now: datetime) -> list[Invocation]:
+    return rollouts.held_by_offline(tx, command.id, after=now - HOLD_SLOT)

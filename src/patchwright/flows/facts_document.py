@@ -24,10 +24,14 @@ from patchwright.flows.facts_fields import (
     picked,
     repositories_of,
 )
+from patchwright.flows.facts_notices import KnownNotices, built_at, read_notices
 from patchwright.flows.facts_state import read_state_part
 
 FACTS_VERSIONS = (1,)
 PARTS = ("installed", "state", "times", "upgradable")
+NOTICES = "notices"
+"""The part more that reports of rpm systems have."""
+RPM_FAMILIES = frozenset({Family.DNF, Family.YUM, Family.ZYPPER})
 MAX_PACKAGES = 65_535
 """Counters of a node's lines are 16 bits wide when a fleet is judged at once (judging.md 11.4)."""
 MAX_OFFERS = 500
@@ -81,6 +85,7 @@ class Report:
     times: tuple[int, ...] | None = None
     lines: tuple[ReportedLine, ...] | None = None
     state_body: str | None = None
+    has_notices: bool = False
 
 
 def document_digest(digests: Mapping[str, str]) -> str:
@@ -112,6 +117,7 @@ def read_report(
             raise bad("the package manager is another one, but the packages are said to be the same")
     if family is None and ("installed" in bodies or "upgradable" in bodies):
         raise bad("the package manager is not one that this server knows")
+    notices = _read_notices(digests, bodies, family)
     return Report(
         facts_version=facts_version,
         digest=digest,
@@ -120,10 +126,22 @@ def read_report(
         state=state,
         id_like=id_like,
         state_body=state_body,
-        installed=_read_installed(bodies["installed"], family) if family and "installed" in bodies else None,
+        installed=_read_installed(bodies["installed"], family, notices) if family and "installed" in bodies else None,
         times=_read_times(bodies["times"]) if "times" in bodies else None,
-        lines=_read_upgradable(bodies["upgradable"], family) if family and "upgradable" in bodies else None,
+        lines=_read_upgradable(bodies["upgradable"], family, notices) if family and "upgradable" in bodies else None,
+        has_notices=NOTICES in bodies,
     )
+
+
+def _read_notices(digests: Mapping[str, str], bodies: Mapping[str, str], family: Family | None) -> KnownNotices | None:
+    """The notices of an rpm system's report, None of others. Raises Invalid(REPORT) where rows come without them."""
+    if (family in RPM_FAMILIES) != (NOTICES in digests) and family is not None:
+        raise bad("a report has the part notices if, and only if, the package manager is one of rpms")
+    if NOTICES in bodies:
+        return read_notices(bodies[NOTICES])
+    if NOTICES in digests and not {"installed", "upgradable"}.isdisjoint(bodies):
+        raise bad("rows of packages came without the part notices, which they name")
+    return None
 
 
 def check_parts(facts_version: int, digest: str, parts: Sequence[Part]) -> None:
@@ -131,8 +149,8 @@ def check_parts(facts_version: int, digest: str, parts: Sequence[Part]) -> None:
     if facts_version not in FACTS_VERSIONS:
         raise bad(f"facts version {facts_version} is not known to this server, which accepts {FACTS_VERSIONS}")
     digests = {p.name: p.digest for p in parts}
-    if tuple(sorted(digests)) != PARTS or len(parts) != len(PARTS):
-        raise bad(f"a report names each of the parts {', '.join(PARTS)} once")
+    if set(digests) - {NOTICES} != set(PARTS) or len(parts) != len(digests):
+        raise bad(f"a report names each of the parts {', '.join(PARTS)} once, and of rpms {NOTICES} too")
     if document_digest(digests) != digest:
         raise bad("the report's digest is not that of its parts")
 
@@ -142,12 +160,12 @@ def read_state(body: str) -> HostState:
     return read_state_part(body)[0]
 
 
-def _read_installed(body: str, family: Family) -> tuple[PackageVersion, ...]:
+def _read_installed(body: str, family: Family, notices: KnownNotices | None) -> tuple[PackageVersion, ...]:
     raw = decode(body, _Installed, "installed")
     if len(raw.packages) > MAX_PACKAGES:
         raise bad(f"more than {MAX_PACKAGES} packages are installed")
     repositories = repositories_of(raw.repositories)
-    packages = tuple(_read_installed_row(row, repositories, family) for row in raw.packages)
+    packages = tuple(_read_installed_row(row, repositories, family, notices) for row in raw.packages)
     if len({(p.name, p.arch, p.version) for p in packages}) != len(packages):
         raise bad("a package version is installed twice")
     _in_order("installed", [(p.name, p.arch) for p in packages])
@@ -160,11 +178,13 @@ def _in_order(part: str, keys: Sequence[tuple[str, str]]) -> None:
         raise bad(f"part {part} is not sorted by name and architecture")
 
 
-def _read_installed_row(row: str, repositories: tuple[Repository, ...], family: Family) -> PackageVersion:
+def _read_installed_row(
+    row: str, repositories: tuple[Repository, ...], family: Family, notices: KnownNotices | None
+) -> PackageVersion:
     fields = row.split("\t")
-    if len(fields) != 8:
-        raise bad("a row of part installed has not its 8 fields")
-    name, arch, version, section, priority, source, source_version, indexes = fields
+    if len(fields) != (8 if notices is None else 10):
+        raise bad("a row of part installed has not its 8 fields, or of an rpm its 10")
+    name, arch, version, section, priority, source, source_version, indexes, *rpm = fields
     if not name or not version:
         raise bad("a row of part installed has no name or no version")
     return PackageVersion(
@@ -177,10 +197,12 @@ def _read_installed_row(row: str, repositories: tuple[Repository, ...], family: 
         source=clean(source),
         source_version=clean(source_version),
         repositories=picked(repositories, indexes),
+        built_at=built_at(rpm[0]) if rpm else None,
+        notices=notices.named(rpm[1]) if notices is not None else (),
     )
 
 
-def _read_upgradable(body: str, family: Family) -> tuple[ReportedLine, ...]:
+def _read_upgradable(body: str, family: Family, notices: KnownNotices | None) -> tuple[ReportedLine, ...]:
     raw = decode(body, _Upgradable, "upgradable")
     if len(raw.lines) > MAX_PACKAGES:
         raise bad(f"more than {MAX_PACKAGES} packages can be upgraded")
@@ -193,7 +215,7 @@ def _read_upgradable(body: str, family: Family) -> tuple[ReportedLine, ...]:
         if len(fields) != 3 or not rows or len(rows) > MAX_OFFERS:
             raise bad(f"a line of part upgradable has not its 3 fields, no offer or more than {MAX_OFFERS}")
         name, arch, installed = (clean(f) for f in fields)
-        offers = tuple(_read_offer(row, name, arch, repositories, family) for row in rows)
+        offers = tuple(_read_offer(row, name, arch, repositories, family, notices) for row in rows)
         lines.append(
             ReportedLine(
                 name=name,
@@ -210,11 +232,18 @@ def _read_upgradable(body: str, family: Family) -> tuple[ReportedLine, ...]:
     return tuple(lines)
 
 
-def _read_offer(row: str, name: str, arch: str, repositories: tuple[Repository, ...], family: Family) -> PackageVersion:
+def _read_offer(
+    row: str,
+    name: str,
+    arch: str,
+    repositories: tuple[Repository, ...],
+    family: Family,
+    notices: KnownNotices | None,
+) -> PackageVersion:
     fields = row.split("\t")
-    if len(fields) != 8 or not fields[0]:
-        raise bad("an offer of part upgradable has not its 8 fields")
-    version, section, priority, source, source_version, indexes, pin, phased = fields
+    if len(fields) != (8 if notices is None else 10) or not fields[0]:
+        raise bad("an offer of part upgradable has not its 8 fields, or of an rpm its 10")
+    version, section, priority, source, source_version, indexes, pin, phased, *rpm = fields
     return PackageVersion(
         family=family,
         name=name,
@@ -227,6 +256,8 @@ def _read_offer(row: str, name: str, arch: str, repositories: tuple[Repository, 
         repositories=picked(repositories, indexes),
         pin=number(pin, "pin"),
         phased=number(phased, "phased"),
+        built_at=built_at(rpm[0]) if rpm else None,
+        notices=notices.named(rpm[1]) if notices is not None else (),
     )
 
 

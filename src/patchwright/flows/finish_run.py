@@ -106,6 +106,9 @@ def _without_install(run: PatchRun, judged: JudgedNode, ending: Ending) -> Concl
     if code == ExitCode.SUCCESS and (run.facts_at is None or (plan is None and (run.plan_only or not scan))):
         code = ExitCode.FAILURE
         message = message or ("" if run.facts_at is None else NO_PLAN)
+    known = known_code(code)
+    if known is not None and known.asks_for_reboot:
+        code = ExitCode.FAILURE  # the server alone asks for a reboot, and not for this
     reason = RebootReason.SCAN if scan else RebootReason.NOTHING_TO_DO
     return Concluded(
         run=run,

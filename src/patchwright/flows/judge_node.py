@@ -212,7 +212,11 @@ def verdict_of(judged: JudgedNode) -> Verdict:
 
 
 def save_if_current(tx: Tx, judged: JudgedNode) -> bool:
-    """Keep the verdict unless the node's facts or baseline moved on since it was judged. Source: judging.md 11.6."""
+    """Keep the verdict unless the node's facts, baseline or history moved on since it was judged.
+
+    An Install that ends while a turn of the loop judges leaves failures behind that the turn has not seen.
+    Source: judging.md 11.6.
+    """
     node = judged.node
     record = facts.current(tx, node.id)
     if (record.id if record else None) != (judged.record.id if judged.record else None):
@@ -224,6 +228,7 @@ def save_if_current(tx: Tx, judged: JudgedNode) -> bool:
         judged.governed.version,
         judged.governed.resolution.patch_group,
     )
+    same = same and judgements.history(tx, node.id) == judged.history
     if same:
         judgements.save(tx, verdict_of(judged))
     return same

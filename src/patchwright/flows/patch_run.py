@@ -6,6 +6,7 @@ from datetime import datetime
 
 from patchwright.core.boots import after_boot
 from patchwright.core.builtin_documents import PATCH_DOCUMENTS, PLAN_PATCHES
+from patchwright.core.commands import Details
 from patchwright.core.documents import Document, delivered_parameters
 from patchwright.core.errors import Invalid, Kind, NotFound, Refused
 from patchwright.core.exit_codes import ExitCode, known_code
@@ -64,6 +65,8 @@ def start_patch_run(
     if command.document_name not in PATCH_DOCUMENTS:
         raise Refused(Kind.RUN, f"Command {command_id} runs no patch document.")
     run = runs.find_step(tx, node.id, command_id, step)
+    if run is None and invocation.details is Details.CANCELLING:
+        raise Refused(Kind.RUN, "The command that this worker was started for is being cancelled. Nothing was done.")
     if run is None:
         document = Document(name=command.document_name, version="1", content=command.content)
         run = _new_run(ids.uuid(), node, command_id, step, document, command.parameters, boot_id, now)

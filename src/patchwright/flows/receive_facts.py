@@ -9,14 +9,18 @@ from patchwright.core.facts import HostState
 from patchwright.core.nodes import ManagedNode, operating_system_of
 from patchwright.core.patches import PackageVersion
 from patchwright.core.values import Family, OperatingSystem
-from patchwright.flows.facts_document import PARTS, Part, Report, read_state
+from patchwright.flows.facts_document import NOTICES, Part, Report, read_state
 from patchwright.flows.judge_fleet import mark_due
 from patchwright.flows.ports import Ids
 from patchwright.store import facts, first_seen, nodes
 from patchwright.store.engine import Tx
 from patchwright.store.tables import instset, upset
 
-_TOGETHER = {"installed": ("times", "upgradable"), "times": ("installed",)}
+_TOGETHER = {
+    "installed": ("times", "upgradable", NOTICES),
+    "times": ("installed", NOTICES),
+    "upgradable": (NOTICES,),
+}
 """A part that speaks of another's rows must come with it. The server keeps sets, not the order of a report's rows,
 so that times alone would have nothing to be aligned with."""
 _MAX_OFFSET = 2**31 - 1
@@ -34,11 +38,12 @@ def family_of(tx: Tx, node: ManagedNode) -> Family | None:
 def needed_parts(tx: Tx, node: ManagedNode, parts: list[Part]) -> list[str]:
     """Which parts the server does not hold for this node; [] when the report is all known."""
     record = facts.current(tx, node.id)
+    announced = {p.name for p in parts}
     if record is None:
-        return list(PARTS)
+        return sorted(announced)
     changed = {p.name for p in parts if record.parts.get(p.name) != p.digest}
     changed |= {name for part, others in _TOGETHER.items() if part in changed for name in others}
-    return sorted(changed)
+    return sorted(changed & announced)
 
 
 def accept_facts(tx: Tx, node: ManagedNode, report: Report, now: datetime, ids: Ids) -> bool:
@@ -66,7 +71,9 @@ def accept_facts(tx: Tx, node: ManagedNode, report: Report, now: datetime, ids: 
     elif report.lines is not None and record is not None:
         mine = tuple(p.package for p in facts.installed(tx, record))
         versions += _store_lines(tx, report, mine, values)
-    first_seen.record(tx, node.scope.account, versions, released, now)
+    # Only apt's own metadata have no dates.
+    undated = [v for v in versions if v.family is Family.APT]
+    first_seen.record(tx, node.scope.account, undated, released, now)
     facts.replace(
         tx,
         node.id,
@@ -88,12 +95,14 @@ def _system(state: HostState, report: Report, node: ManagedNode) -> OperatingSys
 
 def _unchanged(record: facts.FactsRecord | None, report: Report) -> dict[str, Any]:
     """The columns that carry over. A part that was neither sent nor held is an error of the caller."""
-    sent = {
+    sent: dict[str, object] = {
         "state": report.state,
         "installed": report.installed,
         "upgradable": report.lines,
         "times": report.times,
     }
+    if NOTICES in report.part_digests:
+        sent[NOTICES] = report.has_notices or None
     absent = [
         name
         for name, value in sent.items()

@@ -12,7 +12,8 @@ from patchwright.core.builtin_documents import PATCH_DOCUMENTS
 from patchwright.core.commands import Command, Details, Invocation, StepResult, details_of_reply, may_move
 from patchwright.core.documents import Document, delivered_parameters
 from patchwright.core.nodes import ManagedNode
-from patchwright.flows.advance_command import settle
+from patchwright.flows.advance_command import settle_acknowledgement, settle_move
+from patchwright.flows.cancel_command import acknowledge_cancel
 from patchwright.store import commands
 from patchwright.store.engine import Tx
 
@@ -43,18 +44,20 @@ class Message:
     token_steps: tuple[str, ...]
 
 
-def take_messages(tx: Tx, node: ManagedNode, now: datetime) -> list[Message]:
+def take_messages(tx: Tx, node: ManagedNode, now: datetime, *, limit: int = MAX_MESSAGES) -> list[Message]:
     """The invocations to hand to a polling node now; each stays invisible for VISIBILITY."""
     taken = []
-    for invocation in commands.deliverable(tx, node.id, now, limit=MAX_MESSAGES):
+    for invocation in commands.deliverable(tx, node.id, now, limit=limit):
         command = commands.get(tx, invocation.command_id)
         if now >= command.expires_at:
             continue
         values: dict[str, Any] = {"visible_at": now + VISIBILITY, "delivered_at": invocation.delivered_at or now}
-        if may_move(invocation.details, Details.IN_PROGRESS):
+        moves = may_move(invocation.details, Details.IN_PROGRESS)
+        if moves:
             values |= {"details": Details.IN_PROGRESS, "trace": ""}
         commands.update_invocation(tx, command.id, node.id, **values)
-        settle(tx, command.id)
+        if moves:
+            settle_move(tx, command, invocation.details, Details.IN_PROGRESS)
         # Only the product's own patch documents get a token: no one else's script may speak as a worker.
         tokens = command.document_name in PATCH_DOCUMENTS
         names = tuple(s["name"] for s in command.content["mainSteps"]) if tokens else ()
@@ -63,8 +66,8 @@ def take_messages(tx: Tx, node: ManagedNode, now: datetime) -> list[Message]:
 
 
 def has_messages(tx: Tx, node: ManagedNode, now: datetime) -> bool:
-    """Whether a poll would bring anything; reads only."""
-    return bool(commands.deliverable(tx, node.id, now, limit=1))
+    """Whether a poll would bring anything, commands or cancels; reads only."""
+    return commands.has_deliverable(tx, node.id, now)
 
 
 def payload_of(message: Message, tokens: Mapping[str, str]) -> str:
@@ -96,7 +99,10 @@ def _with_token(step: Mapping[str, Any], token: str | None) -> Mapping[str, Any]
 
 
 def ids_of_message(message_id: str, node: ManagedNode) -> str | None:
-    """The command id in `aws.ssm.<CommandId>.<InstanceId>`, None for a message of another node or another form."""
+    """The command id in `aws.ssm.<CommandId>.<InstanceId>`, None for a message of another node or another form.
+
+    A cancel has a message id of its own, whose command does not exist.
+    """
     parts = message_id.split(".")
     if len(parts) != 4 or parts[:2] != ["aws", "ssm"] or parts[3] != node.id:
         return None
@@ -107,30 +113,31 @@ def acknowledge(tx: Tx, node: ManagedNode, message_id: str, now: datetime) -> No
     """The node has durably queued the message. An unknown one is ignored: an error would only make it send again."""
     command_id = ids_of_message(message_id, node)
     invocation = commands.find_invocation(tx, command_id, node.id) if command_id else None
-    if invocation is not None and invocation.delivered_at is not None and invocation.acknowledged_at is None:
+    if invocation is None:
+        acknowledge_cancel(tx, node, message_id, now)
+    elif invocation.delivered_at is not None and invocation.acknowledged_at is None:
         commands.update_invocation(tx, invocation.command_id, node.id, acknowledged_at=now)
+        settle_acknowledgement(tx, commands.get(tx, invocation.command_id))
 
 
 def fail_message(tx: Tx, node: ManagedNode, message_id: str, failure: str, now: datetime) -> None:
-    """The node can't use the message: the invocation has failed."""
-    _finish(tx, node, message_id, Details.FAILED, f"The node refused the message: {_text(failure)}", now)
-
-
-def _finish(tx: Tx, node: ManagedNode, message_id: str, details: Details, trace: str, now: datetime) -> None:
+    """The node can't use the message: the invocation has failed. A refused cancel is not sent again."""
     command_id = ids_of_message(message_id, node)
     invocation = commands.find_invocation(tx, command_id, node.id) if command_id else None
-    if invocation is None or not may_move(invocation.details, details):
+    if invocation is None:
+        acknowledge_cancel(tx, node, message_id, now)
+    if invocation is None or not may_move(invocation.details, Details.FAILED):
         return
     commands.update_invocation(
         tx,
         invocation.command_id,
         node.id,
-        details=details,
+        details=Details.FAILED,
         ended_at=now,
         acknowledged_at=invocation.acknowledged_at or now,
-        trace=trace[:TRACE_LIMIT],
+        trace=f"The node refused the message: {_text(failure)}"[:TRACE_LIMIT],
     )
-    settle(tx, invocation.command_id)
+    settle_move(tx, commands.get(tx, invocation.command_id), invocation.details, Details.FAILED)
     tx.wake(f"command:{invocation.command_id}")
 
 
@@ -153,7 +160,8 @@ def accept_reply(
         values["acknowledged_at"] = now
     if invocation.started_at is None:
         values["started_at"] = now
-    if new is not None and may_move(invocation.details, new):
+    moves = new is not None and may_move(invocation.details, new)
+    if new is not None and moves:
         values["details"] = new
         if new.terminal:
             values["ended_at"] = now
@@ -161,8 +169,9 @@ def accept_reply(
             _close_steps(tx, invocation, steps, new, now)
     if values:
         commands.update_invocation(tx, invocation.command_id, node.id, **values)
-        settle(tx, invocation.command_id)
         tx.wake(f"command:{invocation.command_id}")
+    if new is not None and moves:
+        settle_move(tx, commands.get(tx, invocation.command_id), invocation.details, new)
 
 
 def _merge_steps(tx: Tx, invocation: Invocation, runtime: object) -> list[StepResult]:

@@ -7,13 +7,13 @@ from typing import Any
 import msgspec
 
 from patchwright.core.builtin_documents import BUILTIN
-from patchwright.core.commands import Command, Details, Invocation, StepResult, roll_up
+from patchwright.core.commands import Command, Details, Invocation, StepResult
 from patchwright.core.documents import Document, check_parameters, execution_seconds, runs_on
 from patchwright.core.errors import Duplicate, Invalid, Kind, LimitExceeded, NotFound
 from patchwright.core.nodes import ManagedNode
 from patchwright.core.targets import Target
 from patchwright.core.values import CommandId, NodeId, Scope
-from patchwright.flows.advance_command import advance_command, threshold_of
+from patchwright.flows.advance_command import advance_command, settle
 from patchwright.flows.ports import Ids
 from patchwright.store import commands, nodes
 from patchwright.store.engine import Tx
@@ -58,11 +58,12 @@ def send_command(
     requested_by: str,
     now: datetime,
     ids: Ids,
+    fast_start: bool,
 ) -> Command:
     """Write the command with every invocation on the nodes chosen, in this transaction.
 
-    `request` is kept as it was given. Raises Invalid(PARAMETERS, NOTIFICATION) or LimitExceeded(DOCUMENT), and
-    then nothing is written.
+    `request` is kept as it was given. `fast_start`: as many as MaxConcurrency has at once, without the slow start.
+    Raises Invalid(PARAMETERS, NOTIFICATION) or LimitExceeded(DOCUMENT), and then nothing is written.
     """
     parameters: Mapping[str, list[str]] = request.get("Parameters", {})
     check_parameters(document, parameters)
@@ -85,6 +86,7 @@ def send_command(
         status="Pending",
         status_details="Pending",
         target_count=len(chosen),
+        fast_start=fast_start,
     )
     invocations = [_invocation(command, node, i, document) for i, node in enumerate(chosen)]
     steps = [
@@ -93,11 +95,11 @@ def send_command(
         for n, s in enumerate(document.steps)
     ]
     commands.insert(tx, command, invocations, steps)
+    # Some may be over from the start, and a command without any is.
+    settle(tx, command.id)
     if chosen:
         tx.wake("commands")
         advance_command(tx, command.id, now)
-    else:
-        commands.save_roll_up(tx, command.id, roll_up({}, threshold=threshold_of(command)))
     return command
 
 

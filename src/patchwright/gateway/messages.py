@@ -1,13 +1,16 @@
 """The polling channel: take messages, acknowledge, reply, refuse. Source: agent-protocol.md 6."""
 
 import hashlib
-from datetime import UTC
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
 
+from patchwright.core.commands import Invocation
 from patchwright.core.errors import Invalid, Kind
+from patchwright.flows.cancel_command import cancel_payload, take_cancels
 from patchwright.flows.run_invocation import (
+    MAX_MESSAGES,
     Message,
     accept_reply,
     acknowledge,
@@ -29,27 +32,41 @@ def _ready(ctx: NodeContext, request: Request) -> bool:
 @door("EC2WindowsMessageDeliveryService.GetMessages", Proof.NODE_SESSION, ready=_ready)
 def get_messages(ctx: NodeContext, request: Request, prepared: Any) -> Answer:  # noqa: ARG001
     node = own(ctx, request, "Destination")
-    messages = take_messages(ctx.tx, node, ctx.now)
+    # Cancels first: what they concern may still be ended before it does more.
+    cancels = take_cancels(ctx.tx, node, ctx.now, limit=MAX_MESSAGES)
+    messages = take_messages(ctx.tx, node, ctx.now, limit=MAX_MESSAGES - len(cancels))
+    region = node.scope.region
     return {
         "Destination": node.id,
         "MessagesRequestId": request.get("MessagesRequestId", ""),
-        "Messages": [_rendered(ctx, m) for m in messages],
+        "Messages": [*(_cancel(ctx, i, region) for i in cancels), *(_send(ctx, m) for m in messages)],
     }
 
 
-def _rendered(ctx: NodeContext, message: Message) -> dict[str, Any]:
+def _send(ctx: NodeContext, message: Message) -> dict[str, Any]:
     command = message.command
     tokens = {
         step: ctx.run_tokens.issue(ctx.node_id, command.id, step, command.expires_at) for step in message.token_steps
     }
-    created = command.requested_at.astimezone(UTC)
+    topic = f"aws.ssm.sendCommand.{command.scope.region}"
+    return _message(ctx, message.invocation.message_id, topic, command.requested_at, payload_of(message, tokens))
+
+
+def _cancel(ctx: NodeContext, invocation: Invocation, region: str) -> dict[str, Any]:
+    created = invocation.cancel_requested_at or ctx.now
+    topic = f"aws.ssm.cancelCommand.{region}"
+    return _message(ctx, invocation.cancel_message_id, topic, created, cancel_payload(invocation))
+
+
+def _message(ctx: NodeContext, message_id: str, topic: str, created: datetime, payload: str) -> dict[str, Any]:
+    """A message as the agent expects it; a topic is matched by its prefix, and the region has no dot in it."""
+    created = created.astimezone(UTC)
     return {
-        "MessageId": message.invocation.message_id,
+        "MessageId": message_id,
         "Destination": ctx.node_id,
-        # The topic is matched by its prefix; the region has no dot in it.
-        "Topic": f"aws.ssm.sendCommand.{command.scope.region}",
+        "Topic": topic,
         "CreatedDate": f"{created:%Y-%m-%dT%H:%M:%S}.{created.microsecond // 1000:03d}Z",
-        "Payload": payload_of(message, tokens),
+        "Payload": payload,
     }
 
 

@@ -49,6 +49,7 @@ def open_state(settings: Settings) -> State:
         ca_sha256=pin,
         agent_sha256=_sha256(settings.agent_file),
         apt_delays="ignore" if settings.apt_delays == "ignore" else "honour",
+        fast_start=settings.fast_start,
     )
     state = State(
         settings=settings,

@@ -34,6 +34,8 @@ class Settings:
     """How far a caller's clock may be off: 1 to 15."""
     apt_delays: str = "honour"
     """`honour` or `ignore` approval delays of custom baselines on apt systems."""
+    fast_start: bool = False
+    """Start a command on as many nodes as MaxConcurrency has at once, without the slow start: 1, 2, 4, 8, …"""
     poll_seconds: float = 16.0
     """How long an empty GetMessages is held; the real agent gives up at 20."""
     agent_file: Path | None = None

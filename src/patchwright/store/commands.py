@@ -5,9 +5,9 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Table, and_, func, literal, or_, select, tuple_
+from sqlalchemy import Table, and_, bindparam, func, literal, or_, select, tuple_
 
-from patchwright.core.commands import OPEN, UNDELIVERED, Command, Details, Invocation, RollUp, StepResult
+from patchwright.core.commands import Command, Details, Invocation, RollUp, StepResult
 from patchwright.core.errors import Kind, NotFound
 from patchwright.core.values import CommandId, NodeId, Scope
 from patchwright.store.columns import from_micros
@@ -15,7 +15,8 @@ from patchwright.store.engine import Tx
 from patchwright.store.tables import command, invocation, invocation_step, reply_seen
 from patchwright.store.upsert import insert_or_ignore
 
-_OPEN_STATUSES = sorted({d.status for d in OPEN})
+CHUNK = 5_000
+"""Ids of one statement: engines bound the parameters that they take (PostgreSQL: 65,535)."""
 
 
 def insert(tx: Tx, new: Command, invocations: Sequence[Invocation], steps: Sequence[tuple[NodeId, StepResult]]) -> None:
@@ -111,7 +112,7 @@ def invocation_page(
     for row in tx.execute(statement).mappings():
         mine = {k: v for k, v in row.items() if not k.startswith("cmd_")}
         theirs = {k[4:]: v for k, v in row.items() if k.startswith("cmd_")}
-        found.append((_invocation(mine), _command(theirs)))
+        found.append((invocation_from(mine), _command(theirs)))
     return found
 
 
@@ -130,7 +131,15 @@ def invocations(tx: Tx, command_id: str) -> list[Invocation]:
     rows = tx.execute(
         select(invocation).where(invocation.c.command_id == command_id).order_by(invocation.c.ordinal)
     ).mappings()
-    return [_invocation(r) for r in rows]
+    return [invocation_from(r) for r in rows]
+
+
+def node_ids(tx: Tx, command_id: str) -> list[NodeId]:
+    """The nodes of a command in their order of dispatch."""
+    rows = tx.execute(
+        select(invocation.c.node_id).where(invocation.c.command_id == command_id).order_by(invocation.c.ordinal)
+    )
+    return [NodeId(r.node_id) for r in rows]
 
 
 def count_by_details(tx: Tx, command_id: str) -> dict[Details, int]:
@@ -143,46 +152,59 @@ def count_by_details(tx: Tx, command_id: str) -> dict[Details, int]:
     return {Details(row.status_details): row.n for row in rows}
 
 
-def has_waiting(tx: Tx, command_id: str, *, or_delayed: bool) -> bool:
-    """Whether some invocation waits to be offered to its node; with `or_delayed`, or waits for an offline one."""
-    details = invocation.c.status_details
-    waits = and_(details.in_(sorted(UNDELIVERED)), invocation.c.visible_at.is_(None))
-    wanted = or_(waits, details == Details.DELAYED) if or_delayed else waits
-    statement = select(invocation.c.node_id).where(invocation.c.command_id == command_id, wanted).limit(1)
-    return tx.execute(statement).first() is not None
-
-
 def find_invocation(tx: Tx, command_id: str, node_id: str) -> Invocation | None:
     row = (
         tx.execute(select(invocation).where(invocation.c.command_id == command_id, invocation.c.node_id == node_id))
         .mappings()
         .first()
     )
-    return None if row is None else _invocation(row)
+    return None if row is None else invocation_from(row)
+
+
+_OPEN_ON_NODE = and_(invocation.c.node_id == bindparam("node_id"), invocation.c.ended_at.is_(None))
+_VISIBLE = invocation.c.visible_at <= bindparam("now", type_=invocation.c.visible_at.type)
+_IS_SEND = and_(
+    invocation.c.dispatched_at.is_not(None),
+    invocation.c.acknowledged_at.is_(None),
+    invocation.c.status_details != Details.CANCELLING,
+)
+_IS_CANCEL = and_(invocation.c.status_details == Details.CANCELLING, invocation.c.cancel_acknowledged_at.is_(None))
+_SENDS = (
+    select(invocation)
+    .where(_OPEN_ON_NODE, _VISIBLE, _IS_SEND)
+    .order_by(invocation.c.dispatched_at, invocation.c.command_id)
+    .limit(bindparam("limit"))
+)
+_CANCELS = (
+    select(invocation)
+    .where(_OPEN_ON_NODE, _VISIBLE, _IS_CANCEL)
+    .order_by(invocation.c.cancel_requested_at, invocation.c.command_id)
+    .limit(bindparam("limit"))
+)
+_ANY = select(invocation.c.command_id).where(_OPEN_ON_NODE, _VISIBLE, or_(_IS_SEND, _IS_CANCEL)).limit(1)
+_OPEN_ONES = select(invocation).where(_OPEN_ON_NODE)
 
 
 def deliverable(tx: Tx, node_id: NodeId, now: datetime, *, limit: int) -> list[Invocation]:
     """Invocations that are dispatched to the node, not acknowledged, not over, and visible now; oldest first."""
-    rows = tx.execute(
-        select(invocation)
-        .where(
-            invocation.c.node_id == node_id,
-            invocation.c.dispatched_at.is_not(None),
-            invocation.c.acknowledged_at.is_(None),
-            invocation.c.status.in_(["Pending", "InProgress", "Delayed"]),
-            invocation.c.visible_at <= now,
-        )
-        .order_by(invocation.c.dispatched_at, invocation.c.command_id)
-        .limit(limit)
-    ).mappings()
-    return [_invocation(r) for r in rows]
+    rows = tx.execute(_SENDS, {"node_id": node_id, "now": now, "limit": limit}).mappings()
+    return [invocation_from(r) for r in rows]
+
+
+def deliverable_cancels(tx: Tx, node_id: NodeId, now: datetime, *, limit: int) -> list[Invocation]:
+    """Invocations that the node is to be told to end, or told again, now; those asked for first at the front."""
+    rows = tx.execute(_CANCELS, {"node_id": node_id, "now": now, "limit": limit}).mappings()
+    return [invocation_from(r) for r in rows]
+
+
+def has_deliverable(tx: Tx, node_id: NodeId, now: datetime) -> bool:
+    """Whether there is anything to hand to the node: asked by every parked poll."""
+    return tx.execute(_ANY, {"node_id": node_id, "now": now}).first() is not None
 
 
 def open_of_node(tx: Tx, node_id: NodeId) -> list[Invocation]:
-    rows = tx.execute(
-        select(invocation).where(invocation.c.node_id == node_id, invocation.c.status.in_(_OPEN_STATUSES))
-    ).mappings()
-    return [_invocation(r) for r in rows]
+    """The invocations on the node that are not over."""
+    return [invocation_from(r) for r in tx.execute(_OPEN_ONES, {"node_id": node_id}).mappings()]
 
 
 def update_invocation(tx: Tx, command_id: str, node_id: str, **values: Any) -> None:
@@ -210,6 +232,11 @@ def save_roll_up(tx: Tx, command_id: str, rolled: RollUp) -> None:
             open=rolled.open,
         )
     )
+
+
+def set_cancelled(tx: Tx, command_id: str, now: datetime) -> None:
+    """The whole command was cancelled by an operator."""
+    tx.execute(command.update().where(command.c.id == command_id).values(cancelled_at=now))
 
 
 def steps(tx: Tx, command_id: str, node_id: str) -> list[StepResult]:
@@ -259,7 +286,8 @@ def _command(row: Any) -> Command:
     return Command(scope=Scope(account=values.pop("account"), region=values.pop("region")), **values)
 
 
-def _invocation(row: Any) -> Invocation:
+def invocation_from(row: Any) -> Invocation:
+    """An invocation of a row of its table."""
     values = dict(row)
     values.pop("status")
     return Invocation(details=Details(values.pop("status_details")), **values)

@@ -69,7 +69,7 @@ def find_many(tx: Tx, node_ids: Sequence[str]) -> list[Verdict]:
     rows = tx.execute(
         select(verdict).where(verdict.c.node_id.in_(list(node_ids))).order_by(verdict.c.node_id)
     ).mappings()
-    return [_verdict(r) for r in rows]
+    return [verdict_from(r) for r in rows]
 
 
 def forget_node(tx: Tx, node_id: NodeId) -> None:
@@ -180,7 +180,8 @@ def changed_by_time(tx: Tx, now: datetime, *, limit: int) -> list[NodeId]:
     return [NodeId(r.node_id) for r in rows]
 
 
-def _verdict(row: Any) -> Verdict:
+def verdict_from(row: Any) -> Verdict:
+    """A verdict of a row of its table."""
     values = dict(row)
     scope = Scope(account=values.pop("account"), region=values.pop("region"))
     levels = _LEVELS.unpack(values.pop("levels"))

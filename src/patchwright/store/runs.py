@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import func, or_, select
+from sqlalchemy import func, or_, select, text
 
 from patchwright.core.values import NodeId, PatchOperation, RebootOption, Scope
 from patchwright.store.engine import Tx
@@ -70,11 +70,20 @@ _LIGHT = [c for c in patch_run.c if c.name not in ("report", "draft", "plan")]
 
 
 def latest(tx: Tx, node_ids: Sequence[str]) -> dict[str, PatchRun]:
-    """The latest operation of each node that reported facts, ended or not; without its report and Plan."""
+    """The latest operation of each node that reported facts, ended or not; without its report and Plan.
+
+    A plan alone is no operation.
+    """
+    other = patch_run.alias("other")
+    newest = (
+        select(func.max(other.c.facts_at))
+        .where(other.c.node_id == patch_run.c.node_id, other.c.facts_at.is_not(None), other.c.plan_only.is_(False))
+        .scalar_subquery()
+    )
     rows = tx.execute(
         select(*_LIGHT)
-        .where(patch_run.c.node_id.in_(node_ids), patch_run.c.facts_at.is_not(None))
-        .order_by(patch_run.c.node_id, patch_run.c.facts_at)
+        .where(patch_run.c.node_id.in_(node_ids), patch_run.c.facts_at == newest, patch_run.c.plan_only.is_(False))
+        .order_by(patch_run.c.id)
     ).mappings()
     return {r["node_id"]: _run(r) for r in rows}
 
@@ -95,14 +104,15 @@ def of_command(tx: Tx, node_id: str, command_id: str) -> PatchRun | None:
 
 
 def last_no_reboot_installs(tx: Tx, node_ids: Sequence[str]) -> dict[str, datetime]:
-    """When the last Install with NoReboot that settled a Plan ended, of those nodes that had one."""
+    """When each node's last Install with NoReboot ended; nodes that had none are absent."""
     rows = tx.execute(
         select(patch_run.c.node_id, func.max(patch_run.c.ended_at).label("at"))
         .where(
             patch_run.c.node_id.in_(node_ids),
-            patch_run.c.operation == PatchOperation.INSTALL,
-            patch_run.c.reboot_option == RebootOption.NO_REBOOT,
-            patch_run.c.planned_at.is_not(None),
+            # Written out, as the condition of the index that serves this is.
+            patch_run.c.operation == text(f"'{PatchOperation.INSTALL}'"),
+            patch_run.c.reboot_option == text(f"'{RebootOption.NO_REBOOT}'"),
+            patch_run.c.plan_only.is_(False),
             patch_run.c.ended_at.is_not(None),
         )
         .group_by(patch_run.c.node_id)

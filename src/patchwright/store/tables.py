@@ -21,6 +21,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    text,
 )
 
 from patchwright.core.judgement import Counts
@@ -47,11 +48,19 @@ def _one_of(name: str, values: list[str]) -> CheckConstraint:
     return CheckConstraint(f"{name} IN ({listed})", name=name)
 
 
+def _partial(name: str, *columns: str, where: str) -> Index:
+    """An index of the few rows that matter; it serves only statements that say its condition in the same words."""
+    return Index(name, *columns, sqlite_where=text(where), postgresql_where=text(where))
+
+
 def _counts() -> list[Column[Any]]:
     """One column per count, under the name of core's Counts: groups of nodes are filtered and added up by them."""
     return [Column(field.name, Integer, nullable=False) for field in fields(Counts)]
 
 
+_OPEN = "ended_at IS NULL"
+_UNANSWERED = f"{_OPEN} AND acknowledged_at IS NULL AND dispatched_at IS NOT NULL"
+_NO_REBOOT = "operation = 'Install' AND reboot_option = 'NoReboot'"
 _SYSTEMS = [str(s) for s in OperatingSystem]
 _BIG_ID = BigInteger().with_variant(Integer, "sqlite")  # SQLite only numbers INTEGER keys by itself
 
@@ -340,6 +349,7 @@ verdict = Table(
     _one_of("status", ["COMPLIANT", "NON_COMPLIANT", "UNJUDGED"]),
     Index("ix_verdict_scope", "account", "region", "node_id"),
     Index("ix_verdict_baseline", "account", "region", "baseline_id"),
+    Index("ix_verdict_group", "account", "region", "patch_group", "node_id"),
 )
 
 due_judgement = Table(
@@ -380,6 +390,8 @@ patch_run = Table(
     Column("reboots_asked", Integer, nullable=False),
     UniqueConstraint("node_id", "command_id", "step"),
     Index("ix_patch_run_latest", "node_id", "ended_at"),
+    Index("ix_patch_run_facts", "node_id", "facts_at"),
+    _partial("ix_patch_run_no_reboot", "node_id", "ended_at", where=_NO_REBOOT),
     _one_of("operation", ["Scan", "Install"]),
 )
 
@@ -403,6 +415,7 @@ command = Table(
     Column("delivery_timed_out_count", Integer, nullable=False),
     Column("open", Boolean, nullable=False),
     Column("cancelled_at", Instant, nullable=True),
+    Column("fast_start", Boolean, nullable=False, server_default="0"),
     _one_of("status", ["Pending", "InProgress", "Success", "Cancelled", "Failed", "TimedOut", "Cancelling"]),
     Index("ix_command_scope", "account", "region", "requested_at"),
     Index("ix_command_open", "open", "expires_at"),
@@ -429,6 +442,11 @@ invocation = Table(
     Column("cancel_acknowledged_at", Instant, nullable=True),
     UniqueConstraint("command_id", "node_id"),
     Index("ix_invocation_node", "node_id", "requested_at"),
+    _partial("ix_invocation_of_node", "node_id", where=_OPEN),
+    _partial("ix_invocation_open", "command_id", "status_details", "ordinal", where=_OPEN),
+    _partial("ix_invocation_acknowledged", "command_id", where="acknowledged_at IS NOT NULL"),
+    _partial("ix_invocation_flying", "command_id", where=f"{_OPEN} AND visible_at IS NOT NULL"),
+    _partial("ix_invocation_unanswered", "command_id", "dispatched_at", where=_UNANSWERED),
     _one_of(
         "status",
         ["Pending", "InProgress", "Delayed", "Success", "Cancelled", "TimedOut", "Failed", "Cancelling"],

@@ -84,7 +84,7 @@ class ServiceModel:
 
         Raises ModelError if botocore has no such model, or if it has since gained one of the node's operations.
         """
-        public = cls.from_dict(_with_emptiable_texts(_read(_botocore_file(_SSM_MODEL))))
+        public = cls.from_dict(_with_old_spellings(_with_emptiable_texts(_read(_botocore_file(_SSM_MODEL)))))
         return public.joined(cls.from_dict(_read(_NODE_SSM_MODEL)))
 
     @classmethod
@@ -191,6 +191,16 @@ def _with_emptiable_texts(model: dict[str, Any]) -> dict[str, Any]:
         name = shapes[structure]["members"][member]["shape"]
         shapes[f"Emptiable{name}"] = {**shapes[name], "min": 0}
         shapes[structure]["members"][member] = {"shape": f"Emptiable{name}"}
+    return model
+
+
+_OLD_FILTER_TYPES = ("Equal", "NotEqual", "BeginWith", "LessThan", "GreaterThan")
+"""Filter types of the compliance listings as the vendor's older examples spell them. Source: patch-baselines.md 7.3."""
+
+
+def _with_old_spellings(model: dict[str, Any]) -> dict[str, Any]:
+    operators = model["shapes"]["ComplianceQueryOperatorType"]
+    operators["enum"] = [*operators["enum"], *_OLD_FILTER_TYPES]
     return model
 
 

@@ -38,6 +38,12 @@ MEMBERS = {
     "AcknowledgeMessage": {"MessageId"},
     "SendReply": {"MessageId", "Payload", "ReplyId"},
     "FailMessage": {"MessageId", "FailureType"},
+    "ReportFacts": {"FactsVersion", "Digest", "CollectedAt", "Parts"},
+}
+SERVICES = {
+    "AmazonSSM": "ssm",
+    "EC2WindowsMessageDeliveryService": "ec2messages",
+    "Patchwright": "patchwright",
 }
 REPLY_MEMBERS = {"additionalInfo", "documentStatus", "documentTraceOutput", "runtimeStatus"}
 RESULT_MEMBERS = {
@@ -159,7 +165,7 @@ class FakeServer:
         with self.changed:
             self.calls.append((operation, body))
             self.changed.notify_all()
-        if prefix == "Patchwright":
+        if prefix == "Patchwright" and operation != "ReportFacts":
             self.worker_calls.append((operation, headers.get("Authorization", "")))
             raise Refusal("AccessDeniedException", "this server has no patch runs", 403)
         node_id = self._authenticate(prefix, operation, body, headers, raw)
@@ -204,7 +210,7 @@ class FakeServer:
         is_rsa = operation == "RequestManagedInstanceRoleToken"
         if is_rsa:
             return self._verify_rsa(access_key, names, region, signature, headers, raw)
-        if service != {"AmazonSSM": "ssm", "EC2WindowsMessageDeliveryService": "ec2messages"}[prefix]:
+        if service != SERVICES[prefix]:
             self._breach(f"{operation} signed for {service}")
         key = self.keys.get(access_key)
         if key is None or headers.get("X-Amz-Security-Token") != key["token"]:
@@ -278,6 +284,11 @@ class FakeServer:
             self._breach(f"UpdateInstanceInformation with {sorted(body)}")
         self.heartbeats.append(body)
         return {}
+
+    def _report_facts(self, node_id: str, body: dict[str, Any]) -> dict[str, Any]:
+        del node_id
+        needed = [part["Name"] for part in body["Parts"] if "Body" not in part]
+        return {"Accepted": not needed, "NeedParts": needed}
 
     def _get_messages(self, node_id: str, body: dict[str, Any]) -> dict[str, Any]:
         deadline = time.monotonic() + HOLD_SECONDS

@@ -19,7 +19,15 @@ def scan(name: str = "AWS-RunPatchBaseline", operation: str = "Scan", script: st
     return order([step], name=name, parameters={"Operation": operation})
 
 
-@pytest.mark.parametrize(("name", "operation"), [("AWS-RunShellScript", "Scan"), ("AWS-RunPatchBaseline", "Install")])
+@pytest.mark.parametrize(
+    ("name", "operation"),
+    [
+        ("AWS-RunShellScript", "Scan"),
+        ("AWS-RunPatchBaseline", "Install"),
+        ("Patchwright-PlanPatches", ""),
+        ("Patchwright-PlanPatches", "Scan"),
+    ],
+)
 def test_a_scan_only_node_runs_nothing_but_a_scan(tmp_path: Path, name: str, operation: str) -> None:
     wire = Wire()
     run(wire, tmp_path, scan(name, operation, mark(tmp_path, "script")), scan_only=True)

@@ -23,6 +23,31 @@ def test_debian_and_its_kin_are_patched_with_apt(identity: str) -> None:
     assert platform.manager_for(platform.parse_os_release(identity)) == "apt"
 
 
+@pytest.mark.parametrize(
+    "identity",
+    [
+        "ID=amzn\nVERSION_ID=2023",
+        "ID=rhel\nVERSION_ID=8.10",
+        "ID=rocky\nVERSION_ID=9.4",
+        "ID=almalinux\nVERSION_ID=10.0",
+        "ID=ol\nVERSION_ID=9.2",
+        "ID=centos\nVERSION_ID=9",
+        "ID=eurolinux\nID_LIKE='rhel fedora'\nVERSION_ID=9.1",
+    ],
+)
+def test_amazon_linux_2023_and_red_hats_kin_from_8_on_are_patched_with_dnf(identity: str) -> None:
+    assert platform.manager_for(platform.parse_os_release(identity)) == "dnf"
+
+
+@pytest.mark.parametrize(
+    "identity",
+    ["ID=amzn\nVERSION_ID=2", "ID=amzn\nVERSION_ID=2018.03", "ID=rhel\nVERSION_ID=7.9", "ID=centos\nVERSION_ID=x"],
+)
+def test_what_yum_patches_is_refused_by_name(identity: str) -> None:
+    with pytest.raises(UnsupportedPlatform, match="patched by yum"):
+        platform.manager_for(platform.parse_os_release(identity))
+
+
 def test_another_system_is_refused_by_name() -> None:
     with pytest.raises(UnsupportedPlatform, match="Plan 9"):
         platform.manager_for(platform.parse_os_release('ID=plan9\nPRETTY_NAME="Plan 9"'))

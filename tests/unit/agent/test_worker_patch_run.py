@@ -137,7 +137,7 @@ def test_scan_only_scans_without_a_refresh_and_refuses_everything_else(tmp_path:
     assert "nothing was changed" in finish["Message"]
 
 
-@pytest.mark.parametrize("operation", ["Install", "Frobnicate", ""])
+@pytest.mark.parametrize("operation", ["Frobnicate", ""])
 def test_an_operation_that_cannot_be_carried_out_ends_with_a_clear_failure(tmp_path: Path, operation: str) -> None:
     order = dict(ORDER, Operation=operation)
     server = FakeServer(StartPatchRun=[order], FinishPatchRun=[{"Report": "", "ExitCode": 1}])
@@ -223,6 +223,29 @@ def test_a_second_run_waits_and_then_names_the_first(tmp_path: Path) -> None:
     assert 60 <= sum(waits) <= 61
     with RunLock(str(tmp_path), "command c-2", waits.append):
         assert "command c-2" in (tmp_path / run_lock._FILE_NAME).read_text()
+
+
+def test_a_worker_that_starts_again_for_the_same_command_waits_for_its_predecessor(tmp_path: Path) -> None:
+    script = (
+        "import sys; from patchwright_agent.worker.run_lock import RunLock\n"
+        "with RunLock(sys.argv[1], 'command c-1'): print('held', flush=True); sys.stdin.read()"
+    )
+    rival = subprocess.Popen(
+        [sys.executable, "-c", script, str(tmp_path)],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env={"PYTHONPATH": str(AGENT)},
+    )  # fmt: skip
+    waits: list[float] = []
+
+    def wait(seconds: float) -> None:
+        waits.append(seconds)
+        if sum(waits) == 7200:
+            rival.communicate("")  # its transaction has ended
+
+    with rival:
+        assert rival.stdout is not None
+        assert rival.stdout.readline() == "held\n"
+        with RunLock(str(tmp_path), "command c-1", wait):
+            assert sum(waits) == 7200
 
 
 def test_the_token_leaves_the_environment_before_anything_else(

@@ -53,7 +53,7 @@ class Api:
         self.touched: list[str] = []
 
     def __call__(self, name: str, **members: Any) -> dict[str, Any]:
-        operation = self.models.lookup(f"AmazonSSM.{name}")
+        operation = self.models.lookup(f"{self._prefix(name)}.{name}")
         assert isinstance(operation, Operation)
         try:
             request = parse_request(operation, msgspec.json.encode(members))
@@ -76,11 +76,15 @@ class Api:
                 return
         raise AssertionError(f"{name} did not end")
 
+    def _prefix(self, name: str) -> str:
+        """The door of an operation: our own, or the vendor's."""
+        return "Patchwright" if name in self.models.services["Patchwright"].operations else "AmazonSSM"
+
     def later(self, **delta: float) -> None:
         self.now += timedelta(**delta)
 
     def _run(self, operation: Operation, request: dict[str, Any]) -> dict[str, Any]:
-        entry = registry.entries[f"ssm:{operation.name}"]
+        entry = registry.entries[f"{operation.service}:{operation.name}"]
 
         def work(tx: Tx) -> dict[str, Any]:
             ctx = Context(
@@ -95,7 +99,7 @@ class Api:
                     access_key_id="AKIA1",
                     statements=parse_policy(self.policy),
                 ),
-                action=f"ssm:{operation.name}",
+                action=f"{operation.service}:{operation.name}",
                 request_id="r",
                 tokens=Tokens(b"k" * 32),
                 sealer=Sealer(b"k" * 32),

@@ -24,6 +24,18 @@ _COUNTS = (
     "pending_approval",
 )
 
+_PARTIAL = (
+    ("ix_invocation_of_node", ["node_id"], "ended_at IS NULL"),
+    ("ix_invocation_open", ["command_id", "status_details", "ordinal"], "ended_at IS NULL"),
+    ("ix_invocation_acknowledged", ["command_id"], "acknowledged_at IS NOT NULL"),
+    ("ix_invocation_flying", ["command_id"], "ended_at IS NULL AND visible_at IS NOT NULL"),
+    (
+        "ix_invocation_unanswered",
+        ["command_id", "dispatched_at"],
+        "ended_at IS NULL AND acknowledged_at IS NULL AND dispatched_at IS NOT NULL",
+    ),
+)
+
 
 def upgrade() -> None:
     # Verdicts are made again from the facts: every node that had one is due.
@@ -38,6 +50,7 @@ def upgrade() -> None:
         for name in _COUNTS:
             batch_op.add_column(sa.Column(name, sa.Integer(), nullable=False))
         batch_op.add_column(sa.Column("levels", sa.LargeBinary(length=48), nullable=False))
+        batch_op.create_index("ix_verdict_group", ["account", "region", "patch_group", "node_id"], unique=False)
 
     with op.batch_alter_table("patch_run", schema=None) as batch_op:
         batch_op.add_column(sa.Column("boot_id", sa.String(length=64), nullable=False, server_default=""))
@@ -51,15 +64,25 @@ def upgrade() -> None:
     with op.batch_alter_table("patch_run", schema=None) as batch_op:
         for name in ("boot_id", "plan_only", "plans", "reboots_asked"):
             batch_op.alter_column(name, server_default=None)
+        batch_op.create_index("ix_patch_run_facts", ["node_id", "facts_at"], unique=False)
+        installs = sa.text("operation = 'Install' AND reboot_option = 'NoReboot'")
+        batch_op.create_index(
+            "ix_patch_run_no_reboot", ["node_id", "ended_at"], sqlite_where=installs, postgresql_where=installs
+        )
 
+    # Only what SQLite does in place: a table that others refer to can't be made anew under them.
     with op.batch_alter_table("node", schema=None) as batch_op:
-        batch_op.add_column(sa.Column("scan_only", sa.Boolean(), nullable=False, server_default=sa.false()))
-    with op.batch_alter_table("node", schema=None) as batch_op:
-        batch_op.alter_column("scan_only", server_default=None)
+        batch_op.add_column(sa.Column("scan_only", sa.Boolean(), nullable=False, server_default="0"))
 
     with op.batch_alter_table("command", schema=None) as batch_op:
         batch_op.add_column(sa.Column("cancelled_at", sa.BigInteger(), nullable=True))
+        batch_op.add_column(sa.Column("fast_start", sa.Boolean(), nullable=False, server_default="0"))
+    # What is open was sent when every command started fast.
+    op.execute("UPDATE command SET fast_start = true")
 
     with op.batch_alter_table("invocation", schema=None) as batch_op:
         batch_op.add_column(sa.Column("cancel_requested_at", sa.BigInteger(), nullable=True))
         batch_op.add_column(sa.Column("cancel_acknowledged_at", sa.BigInteger(), nullable=True))
+        for name, columns, where in _PARTIAL:
+            condition = sa.text(where)
+            batch_op.create_index(name, columns, sqlite_where=condition, postgresql_where=condition)

@@ -1,0 +1,99 @@
+"""dnf's configuration, repositories and sack, opened as the `dnf` command opens them. Runs in the child only."""
+
+from typing import Any, Dict, List
+
+import dnf
+import dnf.exceptions
+import dnf.lock
+import dnf.repo
+
+# Whether metadata are fetched whatever their age, where there are none, or not at all.
+FETCH_ALWAYS = "always"
+FETCH_MISSING = "missing"
+FETCH_NEVER = "never"
+FETCH_NONE = "none"  # not even from the cache: the installed packages alone
+# The files of plugins that serve the command line and nothing else: they expect one, and importing them takes as long
+# as loading a repository.
+COMMAND_PLUGINS = (
+    ["builddep", "changelog", "config_manager", "copr", "debug", "debuginfo-install", "download", "groups_manager"]
+    + ["generate_completion_cache", "leaves", "modulesync", "needs_restarting", "repoclosure", "repodiff", "repograph"]
+    + ["repomanage", "reposync", "show_leaves"]
+)
+
+
+class Opened:
+    """A dnf.Base with its sack. `failures` are rows of repository id, message, and whether the cache was read."""
+
+    def __init__(self, base: Any) -> None:
+        self.base = base
+        self.failures = []  # type: List[List[Any]]
+        self.expired = []  # type: List[str]
+
+
+def configured(request: Dict[str, Any], disabled_plugins: List[str]) -> Any:
+    """A Base with main configuration, plugins and repositories read; nothing is loaded yet.
+
+    `request`: `fetch`, one of the words above; `cache_dir`, "" for the system's own. Plugins may bring repositories of
+    their own (Red Hat's subscriptions, Uyuni), so they are asked.
+    """
+    base = dnf.Base()
+    base.conf.read()
+    base.conf.assumeyes = True  # as `dnf -y`: repositories' keys are imported when they are first needed
+    if request.get("cache_dir"):
+        base.conf.cachedir = request["cache_dir"]
+    base.conf.cacheonly = request["fetch"] == FETCH_NEVER
+    if request["fetch"] == FETCH_NONE:
+        return base
+    base.init_plugins(disabled_glob=disabled_plugins)
+    base.pre_configure_plugins()
+    base.read_all_repos()
+    base.configure_plugins()
+    return base
+
+
+def fill(base: Any, fetch: str) -> Opened:
+    """Load the metadata and fill the sack. A repository that can't be fetched is read from the cache, or left out.
+
+    Raises dnf's errors where the rpm database can't be read.
+    """
+    opened = Opened(base)
+    if fetch == FETCH_NONE:
+        base.fill_sack(load_available_repos=False)
+        return opened
+    with dnf.lock.build_metadata_lock(base.conf.cachedir, base.conf.exit_on_lock):
+        for repo in list(base.repos.iter_enabled()):
+            _load(opened, repo, fetch)
+    base.fill_sack()
+    return opened
+
+
+def _load(opened: Opened, repo: Any, fetch: str) -> None:
+    if fetch == FETCH_ALWAYS:
+        repo._repo.expire()  # what `dnf --refresh` does
+    elif fetch == FETCH_MISSING:
+        repo.metadata_expire = -1
+    try:
+        repo.load()
+        if fetch == FETCH_NEVER and repo.metadata_expire != -1 and repo._repo.getExpiresIn() < 0:
+            opened.expired.append(repo.id)
+        return
+    except dnf.exceptions.RepoError as error:
+        message = str(error)
+    cached = fetch == FETCH_ALWAYS and _load_from_cache(repo)
+    if not cached:
+        repo.disable()
+    opened.failures.append([repo.id, message, cached])
+
+
+def _load_from_cache(repo: Any) -> bool:
+    repo._repo.setSyncStrategy(dnf.repo.SYNC_ONLY_CACHE)
+    try:
+        repo.load()
+    except dnf.exceptions.RepoError:
+        return False
+    return True
+
+
+def evr(package: Any) -> str:
+    """Epoch:version-release, the epoch always printed."""
+    return "%d:%s-%s" % (package.epoch, package.version, package.release)

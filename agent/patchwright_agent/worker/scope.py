@@ -1,0 +1,37 @@
+"""The worker's own systemd scope: a restart of the agent's service (its upgrade, needrestart) ends all processes of the
+service, and must not end a transaction."""
+
+import os
+import sys
+from typing import Callable, List
+
+from patchwright_agent import run
+from patchwright_agent.daemon.environment import agent_path
+
+SYSTEMD = "/run/systemd/system"  # exists exactly where systemd is the running init. Source: sd_booted(3)
+MARK = "PATCHWRIGHT_SCOPE"
+TIMEOUT_SECONDS = 30
+_SCOPE = ("systemd-run", "--scope", "--quiet", "--collect", "--description=Patchwright patch run")
+
+
+def move(token: str, state_dir: str, tell: Callable[[str], None]) -> None:
+    """Start this worker anew in a scope of its own, with the same pid. Returns where that is not needed or possible.
+
+    The order comes again to whoever says hello again, so nothing is lost by it.
+    """
+    if os.environ.get(MARK) or not os.path.isdir(SYSTEMD) or os.geteuid() != 0:
+        return
+    tried = run.run([*_SCOPE, "true"], TIMEOUT_SECONDS)
+    if not tried.succeeded:
+        tell("no scope of its own for this run (systemd-run: %s); going on in the agent's" % tried.error_text.strip())
+        return
+    environment = dict(os.environ, PATCHWRIGHT_TOKEN=token, **{MARK: "1"})
+    try:
+        os.execvpe(_SCOPE[0], command(state_dir), environment)  # noqa: S606 (an argument list of this program's own)
+    except OSError as error:
+        tell("systemd-run cannot be started: %s; going on in the agent's service" % error.strerror)
+
+
+def command(state_dir: str) -> List[str]:
+    """The call that runs this worker in a scope."""
+    return [*_SCOPE, "--", sys.executable, agent_path(), "patch", "--state-dir", state_dir]

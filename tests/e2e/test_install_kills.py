@@ -1,0 +1,277 @@
+"""kill -9 of server, agent and worker at named points of an install, and power cuts: on apt and on dnf.
+
+Each case installs one package anew and must end the same way: the command is over, the version is there and was applied
+once, the package database is sound, and the next command runs. A package's own script says how often it ran.
+"""
+
+import os
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from tests.e2e import roots
+from tests.e2e.agents import Agent, build_zipapp
+from tests.e2e.cutting_proxy import Moment
+from tests.e2e.killing import World, world_of
+from tests.e2e.repository import AptRepository, Deb, FileServer, SigningKey
+from tests.e2e.roots import CannotRun, LabNetwork, Root
+from tests.e2e.rpm_hosts import AMAZON_LINUX_2023, pose
+from tests.e2e.rpm_repository import Rpm, RpmRepository, RpmSigningKey, install
+from tests.e2e.servers import eventually
+
+pytestmark = pytest.mark.root
+
+BEFORE_SERVER, BEFORE_ANSWER = Moment.BEFORE_SERVER, Moment.BEFORE_ANSWER
+APPLIED, WAIT, WAITING = "/var/tmp/applied", "/var/tmp/wait", "/var/tmp/waiting"
+SCRIPT = f"""echo applied >> {APPLIED}
+if [ -e {WAIT} ]; then touch {WAITING}; while [ -e {WAIT} ]; do sleep 0.05; done; fi
+"""
+PACKAGE = "kill-me"
+ENDED = ("Success", "Failed", "Cancelled", "TimedOut")
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """A moment of an install: at a call (its nth, before or after the server acted), or in the transaction."""
+
+    name: str
+    call: str = ""
+    moment: Moment = BEFORE_ANSWER
+    nth: int = 1
+
+
+POINTS = (
+    Point("hello unanswered", "StartPatchRun"),
+    Point("facts not sent", "PutFacts", BEFORE_SERVER),
+    Point("facts unanswered", "PutFacts", BEFORE_ANSWER),
+    Point("targets unanswered", "SettlePlan", BEFORE_ANSWER, 1),
+    Point("closure not sent", "SettlePlan", BEFORE_SERVER, 2),
+    Point("plan unanswered", "SettlePlan", BEFORE_ANSWER, 2),
+    Point("in the transaction"),
+    Point("facts after not sent", "PutFacts", BEFORE_SERVER, 2),
+    Point("end not sent", "FinishPatchRun", BEFORE_SERVER),
+    Point("end unanswered", "FinishPatchRun", BEFORE_ANSWER),
+)
+VICTIMS = ("server", "agent", "worker")
+# Each point with one victim in every run of the suite, and with the two others among the slow tests.
+CASES = [
+    pytest.param(point, victim, id=f"{point.name}-{victim}", marks=() if i % 3 == j else (pytest.mark.slow,))
+    for i, point in enumerate(POINTS)
+    for j, victim in enumerate(VICTIMS)
+]
+
+
+class Managed:
+    """One enrolled host whose repository offers version 2.0-1 of a package that is installed in 1.0-1."""
+
+    old: str
+    new: str
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.agent: Agent = world.agents[0]
+        self.root: Root = world.roots[0]
+
+    def reset(self) -> None:
+        """Back to the old version, as if nothing had happened."""
+        for path in (APPLIED, WAIT, WAITING):
+            (self.root.path / path.lstrip("/")).unlink(missing_ok=True)
+        self.go_back()
+        (self.root.path / APPLIED.lstrip("/")).unlink(missing_ok=True)
+        assert self.version() == self.old
+
+    def go_back(self) -> None:
+        raise NotImplementedError
+
+    def version(self) -> str:
+        """The installed versions of the package, as the database says; "" where it is not installed whole."""
+        raise NotImplementedError
+
+    def is_sound(self) -> bool:
+        raise NotImplementedError
+
+    def applied(self) -> int:
+        """How often the new version's script has run."""
+        return len(self.root.read(APPLIED).splitlines()) if self.root.exists(APPLIED) else 0
+
+    def install(self, why: str) -> str:
+        """Order an install; the command's id."""
+        return self.world.order(
+            self.agent, "AWS-RunPatchBaseline", why, Operation=["Install"], RebootOption=["NoReboot"]
+        )
+
+    def workers(self) -> list[int]:
+        """The worker's processes, as pids outside."""
+        inside = Path(f"/proc/{self.root.pid}/ns/pid").readlink()
+        found = []
+        for folder in Path("/proc").glob("[0-9]*"):
+            try:
+                words = (folder / "cmdline").read_bytes().split(b"\0")
+                if words[2:3] == [b"patch"] and (folder / "ns/pid").readlink() == inside:
+                    found.append(int(folder.name))
+            except OSError:
+                continue
+        return found
+
+    def kill_worker(self) -> None:
+        for pid in self.workers():
+            os.kill(pid, signal.SIGKILL)
+
+
+class AptHost(Managed):
+    old, new = "1.0-1", "2.0-1"
+
+    def go_back(self) -> None:
+        self.root.run(["apt-get", "-q", "install", "-y", "--allow-downgrades", f"{PACKAGE}={self.old}"])
+
+    def version(self) -> str:
+        asked = self.root.run(["dpkg-query", "-W", "-f", "${db:Status-Abbrev}|${Version}", PACKAGE], check=False).stdout
+        status, _, version = asked.partition("|")
+        return version if status.strip() == "ii" else ""
+
+    def is_sound(self) -> bool:
+        audit = self.root.run(["dpkg", "--audit"]).stdout
+        return audit == "" and self.root.run(["apt-get", "check"], check=False).returncode == 0
+
+
+class DnfHost(Managed):
+    old, new = "0:1.0-1", "0:2.0-1"
+
+    def go_back(self) -> None:
+        self.root.run(["dnf", "-q", "-y", "downgrade", f"{PACKAGE}-1.0-1"])
+
+    def version(self) -> str:
+        query = "%{EPOCHNUM}:%{VERSION}-%{RELEASE}\n"
+        asked = self.root.run(["rpm", "--force-debian", "-q", "--queryformat", query, PACKAGE], check=False)
+        return ",".join(asked.stdout.split())
+
+    def is_sound(self) -> bool:
+        return self.root.run(["dnf", "-q", "check"], check=False).returncode == 0
+
+
+@pytest.fixture(scope="module")
+def zipapp(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build_zipapp(tmp_path_factory.mktemp("agent") / "patchwright-agent.pyz")
+
+
+@pytest.fixture(scope="module", params=["apt", "dnf"])
+def host(
+    request: pytest.FixtureRequest,
+    apt_base: Path,
+    lab_network: LabNetwork,
+    zipapp: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Managed]:
+    folder = tmp_path_factory.mktemp(f"kills-{request.param}")
+    make = _apt_root if request.param == "apt" else _dnf_root
+    try:
+        with ExitStack() as stack:
+            root = make(stack, folder, lab_network, apt_base)
+            made = stack.enter_context(world_of([root], lab_network, zipapp, folder))
+            _approve_everything(made, "DEBIAN" if request.param == "apt" else "AMAZON_LINUX_2023")
+            yield (AptHost if request.param == "apt" else DnfHost)(made)
+    except CannotRun as reason:
+        pytest.skip(f"NO REAL ROOTS, {request.param} is not tested for real: {reason}")
+
+
+def _apt_root(stack: ExitStack, folder: Path, network: LabNetwork, base: Path) -> Root:
+    key = SigningKey(folder / "key")
+    stack.callback(key.close)
+    (folder / "repository").mkdir()
+    files = FileServer(folder / "repository", network.address)
+    stack.callback(files.close)
+    repository = AptRepository(folder / "repository", key, files.url)
+    repository.add("stable", Deb(PACKAGE, "1.0-1"), Deb(PACKAGE, "2.0-1", scripts={"postinst": f"#!/bin/sh\n{SCRIPT}"}))
+    repository.publish()
+    root = Root(base, network, "apt-kills")
+    stack.callback(root.close)
+    repository.enable(root, "stable")
+    root.run(["apt-get", "-q", "update"])
+    root.run(["apt-get", "-q", "install", "-y", f"{PACKAGE}=1.0-1"])
+    return root
+
+
+def _dnf_root(stack: ExitStack, folder: Path, network: LabNetwork, _: Path) -> Root:
+    key = RpmSigningKey(folder / "key")
+    stack.callback(key.close)
+    (folder / "repository").mkdir()
+    files = FileServer(folder / "repository", network.address)
+    stack.callback(files.close)
+    repository = RpmRepository(folder / "repository", key, files.url)
+    old = Rpm(PACKAGE, "1.0-1")
+    repository.add(old, Rpm(PACKAGE, "2.0-1", scripts={"post": SCRIPT}))
+    repository.publish()
+    root = Root(roots.rpm_base(), network, "dnf-kills")
+    stack.callback(root.close)
+    pose(root, AMAZON_LINUX_2023, folder / "release")
+    repository.enable(root)
+    install(root, [repository.folder / old.file_name])
+    return root
+
+
+def _approve_everything(made: World, system: str) -> None:
+    rule = {"PatchFilterGroup": {"PatchFilters": []}, "ApproveAfterDays": 0, "EnableNonSecurity": True}
+    baseline = made.ssm.create_patch_baseline(
+        Name="everything", OperatingSystem=system, ApprovalRules={"PatchRules": [rule]}
+    )
+    made.ssm.register_default_patch_baseline(BaselineId=baseline["BaselineId"])
+
+
+@pytest.mark.parametrize(("point", "victim"), CASES)
+def test_an_install_survives_a_kill(host: Managed, point: Point, victim: str) -> None:
+    host.reset()
+    kill, restart = _means(host, victim)
+    why = f"{victim} killed: {point.name}"
+    if point.call:
+        cut = host.world.proxy.cut(f"Patchwright.{point.call}", point.moment, kill, point.nth)
+        command = host.install(why)
+        cut.wait()
+        restart()
+    else:
+        host.root.write(WAIT, "")
+        command = host.install(why)
+        eventually(lambda: host.root.exists(WAITING), bool)
+        kill()
+        restart()
+        (host.root.path / WAIT.lstrip("/")).unlink()
+
+    ended = eventually(lambda: host.world.invocation(command), lambda seen: seen["Status"] in ENDED, 60.0)
+
+    assert ended["Status"] == "Success", (why, ended, host.agent.log[-3000:])
+    assert host.version() == host.new
+    assert host.applied() == 1, "a script of the package ran twice"
+    assert host.is_sound()
+    host.world.scan(host.agent, f"a scan after {why}")
+    host.world.check_commands()
+
+
+def _means(host: Managed, victim: str) -> tuple[Callable[[], None], Callable[[], object]]:
+    if victim == "server":
+        return host.world.server.kill, host.world.server.start
+    if victim == "agent":
+        return host.agent.kill, host.agent.start
+    return host.kill_worker, lambda: None
+
+
+def test_a_power_cut_in_the_transaction_is_mended_after_the_boot(host: Managed) -> None:
+    host.reset()
+    host.root.write(WAIT, "")
+    command = host.install("power cut in the transaction")
+    eventually(lambda: host.root.exists(WAITING), bool)
+
+    host.root.power_cut()
+    host.agent.kill()  # it is dead already: its end is taken note of
+    host.root.start()
+    for path in (WAIT, WAITING):
+        (host.root.path / path.lstrip("/")).unlink()
+    host.agent.start()
+
+    ended = eventually(lambda: host.world.invocation(command), lambda seen: seen["Status"] in ENDED, 60.0)
+    assert ended["Status"] == "Success", (ended, host.agent.log[-3000:])
+    assert host.version() == host.new
+    assert host.is_sound()
+    host.world.scan(host.agent, "a scan after a power cut")
+    host.world.check_commands()
