@@ -12,6 +12,8 @@ from tests.contract.synthetic_facts import SECURITY, DebianHost, Package
 from tests.contract.worker_door import Manager, Worker
 
 STEP = "PatchLinux"
+FOREVER = 10**9
+"""Commands of a node that ends with its process."""
 REBOOT = 194
 RERUN = {"status": "SuccessAndReboot", "code": REBOOT}
 

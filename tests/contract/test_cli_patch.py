@@ -4,6 +4,7 @@ import csv
 import io
 import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -198,39 +199,72 @@ def test_a_node_without_a_plan_is_left_out_and_ends_with_1(run: CommandLine) -> 
 
 
 def test_the_results_as_json_and_csv_have_the_same_words(run: CommandLine) -> None:
-    run.script("web-1", with_dependency(), 2)
-    run.script("web-2", Script(usual_host(), refuses={"openssl": "=cmd|' /C calc'!A0"}), 2)
+    run.script("web-1", with_dependency(), 3)
+    run.script("web-2", Script(usual_host(), refuses={"openssl": "=cmd|' /C calc'!A0"}), 4)
     answer = run("patch", "--all", "--yes", "--max-errors", "9", "-o", "json")
     nodes = {n["Name"]: n for n in answer.json["Nodes"]}
-    assert set(answer.json) == {"PlanCommandId", "CommandId", "RebootOption", "Nodes", "Totals"}
-    assert set(nodes["web-1"]) == {
-        "NodeId", "Name", "Status", "Reason", "ExitCode", "Installed", "Failed", "Dropped", "Reboot", "Compliance",
-        "Counts", "PlanAsShown", "Plan",
-    }  # fmt: skip
     assert [i["Name"] for i in nodes["web-1"]["Installed"]] == ["libssl3", "openssl"]
-    assert (nodes["web-1"]["Status"], nodes["web-1"]["Reboot"], nodes["web-1"]["PlanAsShown"]) == (
-        "Success",
-        "done",
-        True,
-    )
+    assert [nodes["web-1"][k] for k in ("Status", "Reboot", "PlanAsShown", "Reason")] == ["Success", "done", True, None]
     assert nodes["web-2"]["Failed"] == [{
         "Name": "openssl", "Arch": "amd64", "FromVersion": "3.0.11-1", "ToVersion": "3.0.13-1~deb12u1",
         "Role": "target", "Code": "NOT_INSTALLED", "Reason": "=cmd|' /C calc'!A0",
     }]  # fmt: skip
     assert answer.json["Totals"]["Installed"] == 2
     assert CHANGE in answer.err  # what is about to be done is shown beside the document, not in it
+    again = run("patch", "--all", "--yes", "-o", "csv")
+    assert again.code == 1
+    rows = {r["NAME"]: r for r in csv.DictReader(io.StringIO(again.out, newline=""))}
+    assert [rows["web-1"][k] for k in ("STATUS", "PACKAGE", "RESULT", "COMPLIANCE")] == [
+        "NO_CHANGE",
+        "",
+        "",
+        "COMPLIANT",
+    ]
+    assert [rows["web-2"][k] for k in ("STATUS", "PACKAGE", "RESULT", "REBOOT", "REASON")] == [
+        "Failed", "openssl.amd64", "failed", "no", "'=cmd|' /C calc'!A0",
+    ]  # fmt: skip
+
+
+RESULT = {
+    "NodeId", "Name", "Status", "Reason", "ExitCode", "Installed", "Failed", "Dropped", "Reboot", "Compliance",
+    "Counts", "PlanAsShown", "Plan",
+}  # fmt: skip
+NODE_PLAN = {
+    "NodeId", "Name", "State", "Reason", "BaselineId", "Items", "Dropped", "Reboots", "RebootReason", "PlanDigest",
+    "SettledAt", "ExpiresAt",
+}  # fmt: skip
+TOTALS = {
+    "Nodes", "NodesToChange", "NodesToReboot", "NodesWithoutPlan", "Changes", "Dependencies", "Dropped",
+}  # fmt: skip
+SUMS = {"Installed", "Failed", "NodesPendingReboot", "NodesCompliant", "NodesBroken"}
+
+
+def test_documents_have_the_members_that_the_reference_promises(run: CommandLine) -> None:
+    run.script("web-1", with_dependency(), 4)
+    scanned = run("scan", "web-1", "--wait", "-o", "json").json
+    planned = run("plan", "web-1", "-o", "json").json
+    patched = run("patch", "web-1", "--yes", "-o", "json").json
+    found = [
+        (scanned, {"CommandId", "Nodes"}),
+        (scanned["Nodes"][0], {"NodeId", "Name", "Status", "Reason", "Compliance", "Counts"}),
+        (planned, {"CommandId", "RebootOption", "Nodes", "Totals"}),
+        (planned["Nodes"][0], NODE_PLAN),
+        (planned["Totals"], TOTALS),
+        (patched, {"PlanCommandId", "CommandId", "RebootOption", "Nodes", "Totals"}),
+        (patched["Nodes"][0], RESULT),
+        (patched["Nodes"][0]["Plan"], NODE_PLAN),
+        (patched["Totals"], TOTALS | SUMS),
+    ]
+    page = (Path(__file__).parents[2] / "docs/reference/cli.md").read_text(encoding="utf-8")
+    for document, members in found:
+        assert set(document) == members
+        assert not [m for m in members if f"`{m}`" not in page]
 
 
 def test_a_plan_as_json_and_csv(run: CommandLine) -> None:
     run.script("=2+2", with_dependency(), 2)
     run.script("db-1", blocked(), 2)
     answer = run("plan", "--all", "-o", "json").json
-    assert set(answer) == {"CommandId", "RebootOption", "Nodes", "Totals"}
-    for node in answer["Nodes"]:
-        assert set(node) == {
-            "NodeId", "Name", "State", "Reason", "BaselineId", "Items", "Dropped", "Reboots", "RebootReason",
-            "PlanDigest", "SettledAt", "ExpiresAt",
-        }  # fmt: skip
     states = {n["Name"]: (n["State"], n["Reboots"], len(n["Items"]), len(n["Dropped"])) for n in answer["Nodes"]}
     assert states == {"=2+2": ("WOULD_CHANGE", True, 2, 0), "db-1": ("NO_CHANGE", False, 0, 1)}
     assert answer["Totals"] == {

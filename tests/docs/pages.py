@@ -9,9 +9,12 @@ ROOT = Path(__file__).resolve().parents[2]
 RUN_PAGES = (
     "README.md",
     "docs/tutorial.md",
+    "docs/reference/cli.md",
     *sorted(p.relative_to(ROOT).as_posix() for p in ROOT.glob("docs/how-to/*.md")),
 )
 """Pages whose blocks are executed."""
+LAB_PAGES = frozenset({"docs/reference/cli.md", "docs/how-to/patch-a-fleet.md"})
+"""Pages whose commands need more nodes than one machine has: they find the lab's server in ./var."""
 
 _FENCE = re.compile(r"^(?P<indent> *)```(?P<info>[^`]*)$")
 _LINK = re.compile(r"!?\[(?:[^\[\]]|\[[^\]]*\])*\]\((?P<target>[^()\s]+)\)")

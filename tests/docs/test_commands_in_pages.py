@@ -6,14 +6,16 @@ import shutil
 import subprocess
 import uuid
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 
 import psycopg
 import pytest
 from tools.settings_reference import commands
 
+from tests.docs import lab
 from tests.docs.console import Mismatch, Shell, compare, shell_for, typed
-from tests.docs.pages import RUN_PAGES, Block, blocks, text_of
+from tests.docs.pages import LAB_PAGES, RUN_PAGES, Block, blocks, text_of
 
 SHELLS = frozenset({"console", "sh", "bash", "shell"})
 NOTES = ("run", "background", "stop")
@@ -36,7 +38,8 @@ def shell(page: str, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator
             connection.execute(f'CREATE DATABASE "{name}"'.encode())
         more[DATABASE] = f"'{url.replace('/postgres?', f'/{name}?')}'"
     shell = shell_for(tmp_path, more)
-    yield shell
+    with lab.running(tmp_path / "var") if page in LAB_PAGES else nullcontext():
+        yield shell
     shell.close()
 
 

@@ -190,7 +190,7 @@ def reason_of(invocation: dict[str, Any]) -> str:
         if lines and not lines[0].startswith(_REPORT):
             return lines[-1].strip()
         return f"it ended with exit code {step.get('ResponseCode')}"
-    return str(invocation.get("StatusDetails", ""))
+    return str(invocation.get("StatusDetails") or invocation.get("Status", ""))
 
 
 _REPORT = "Patch Summary for "

@@ -9,7 +9,7 @@ from patchwright.cli.follow import reason_of
 from patchwright.cli.node_columns import compliance_of
 from patchwright.cli.nodes import described_by_id, with_nodes
 from patchwright.cli.output import NO_DATA, member
-from patchwright.cli.plans import NodePlan, plan_json
+from patchwright.cli.plans import NO_PLAN, NodePlan, plan_json
 from patchwright.client.calls import Client
 from patchwright.client.errors import ApiError
 
@@ -85,7 +85,7 @@ class Outcome:
     def broken(self) -> bool:
         """Whether something failed to run. Targets that had to be left out are a matter of compliance."""
         if not self.sent:
-            return bool(self.plan.reason)
+            return self.plan.state == NO_PLAN
         return self.status != SUCCESS and not (self.answer.get("ExitCode") == _DEPENDENCY_FAILURE and not self.failed)
 
 
