@@ -11,6 +11,7 @@ Everything ends with the stack. Raises CannotRun where this machine cannot make 
 """
 
 import os
+import subprocess
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from contextlib import ExitStack
@@ -50,10 +51,6 @@ class ManagedHost(ABC):
         """Make what was offered visible to the host's next refresh."""
 
     @abstractmethod
-    def refresh(self) -> None:
-        """Let the host fetch the repository's indexes."""
-
-    @abstractmethod
     def put(self, name: str, version: str) -> None:
         """Install exactly this published version, whatever is installed."""
 
@@ -66,11 +63,11 @@ class ManagedHost(ABC):
         """Whether the manager finds its database in order."""
 
     @abstractmethod
-    def spoil_signatures(self) -> None:
-        """Publish what was offered so that the signature that the host checks does not verify."""
+    def spoil_signatures(self, name: str, version: str) -> None:
+        """Publish this package again, so that the signature that the host checks does not verify."""
 
     @abstractmethod
-    def mend_signatures(self) -> None:
+    def mend_signatures(self, name: str, version: str) -> None:
         """Undo `spoil_signatures`."""
 
 
@@ -95,11 +92,8 @@ class AptHost(ManagedHost):
     def publish(self) -> None:
         republished(self._repository)
 
-    def refresh(self) -> None:
-        self.root.run(["apt-get", "-q", "update"])
-
     def put(self, name: str, version: str) -> None:
-        self.refresh()
+        self.root.run(["apt-get", "-q", "update"])
         self.root.run(["apt-get", "-q", "install", "-y", "--allow-downgrades", f"{name}={version}"])
 
     def version(self, name: str) -> str:
@@ -111,10 +105,9 @@ class AptHost(ManagedHost):
         audit = self.root.run(["dpkg", "--audit"]).stdout
         return audit == "" and self.root.run(["apt-get", "check"], check=False).returncode == 0
 
-    def spoil_signatures(self) -> None:
+    def spoil_signatures(self, name: str, version: str) -> None:
         """apt verifies indexes, and knows packages by their checksums there: so it is an index that is spoilt."""
-        self.publish()
-        self.refresh()  # the host knows what is on offer, by the index before
+        del name, version
         release = self._repository.folder / "dists/stable/InRelease"
         text = release.read_text()
         assert "Origin: Lab" in text
@@ -122,7 +115,8 @@ class AptHost(ManagedHost):
         release.write_text(text.replace("Origin: Lab", "Origin: Mal"))
         os.utime(release, (later, later))
 
-    def mend_signatures(self) -> None:
+    def mend_signatures(self, name: str, version: str) -> None:
+        del name, version
         self.publish()
 
 
@@ -131,18 +125,14 @@ class DnfHost(ManagedHost):
 
     system = "AMAZON_LINUX_2023"
     lock = "/var/lib/rpm/.rpm.lock"
-    upgrade = ("dnf", "-q", "-y", "upgrade")
+    upgrade = ("dnf", "-q", "-y", "--refresh", "upgrade")
 
     def __init__(self, root: Root, files: FileServer, repository: RpmRepository) -> None:
         super().__init__(root, files)
         self._repository = repository
-        self._unsigned: list[Path] = []
-        self._offered: list[Path] = []
 
     def offer(self, name: str, version: str, *, script: str = "", files: Mapping[str, str] | None = None) -> None:
-        rpm = Rpm(name, version, scripts={"post": script} if script else {}, files=files or {})
-        self._repository.add(rpm)
-        self._offered.append(self._path(rpm))
+        self._repository.add(Rpm(name, version, scripts={"post": script} if script else {}, files=files or {}))
 
     def _path(self, rpm: Rpm) -> Path:
         return self._repository.folder / rpm.file_name
@@ -152,13 +142,10 @@ class DnfHost(ManagedHost):
 
     def publish(self) -> None:
         self._repository.publish()
-        self._offered = []
-
-    def refresh(self) -> None:
-        self.root.run(["dnf", "-q", "makecache", "--refresh"])
 
     def put(self, name: str, version: str) -> None:
-        install(self.root, [self._path(Rpm(name, version))], ("-U", "--oldpackage"))
+        if self.version(name) != version:
+            install(self.root, [self._path(Rpm(name, version))], ("-U", "--oldpackage"))
 
     def version(self, name: str) -> str:
         query = "%{VERSION}-%{RELEASE}\n"
@@ -168,13 +155,13 @@ class DnfHost(ManagedHost):
     def is_sound(self) -> bool:
         return self.root.run(["dnf", "-q", "check"], check=False).returncode == 0
 
-    def spoil_signatures(self) -> None:
-        """dnf verifies packages: these are not signed."""
-        self._repository.publish(sign=False)
-        self._unsigned, self._offered = self._offered, []
+    def spoil_signatures(self, name: str, version: str) -> None:
+        """dnf verifies packages: this one is not signed any more."""
+        subprocess.run(["rpmsign", "--delsign", self._path(Rpm(name, version))], check=True, capture_output=True)
+        self._repository.publish()
 
-    def mend_signatures(self) -> None:
-        self._repository.key.sign(self._unsigned)
+    def mend_signatures(self, name: str, version: str) -> None:
+        self._repository.key.sign([self._path(Rpm(name, version))])
         self._repository.publish()
 
 

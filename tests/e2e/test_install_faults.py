@@ -37,7 +37,7 @@ fcntl.lockf(lock, fcntl.LOCK_EX)
 print("locked", flush=True)
 sys.stdin.read()
 """
-PENDING, INSTALLED, FAILED, MISSING = "INSTALLED_PENDING_REBOOT", "INSTALLED", "FAILED", "MISSING"
+PENDING, FAILED = "INSTALLED_PENDING_REBOOT", "FAILED"
 FAKETIME = Path("/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1")
 ANOTHER_CLOCK = "/usr/local/lib/another-clock"
 # The library takes the moment until which Python sleeps, of the clock that is left alone, for one of its own.
@@ -54,14 +54,16 @@ class Node(Enrolled):
         agent.start("--reboot-command", f"/usr/bin/touch {REBOOT_ASKED}")
 
     def outdated(self, *names: str, script: str = "", **files: str) -> None:
-        """Install the old version of each and offer the new one; `script` and `files` are those of the first."""
-        for name in names:
+        """Install the old version of each, the new one being on offer; `script` and `files` are the first new one's."""
+        for number, name in enumerate(names):
             self.host.offer(name, OLD)
+            self.host.offer(name, NEW, script="" if number else script, files={} if number else files)
         self.host.publish()
         for name in names:
             self.host.put(name, OLD)
-        for number, name in enumerate(names):
-            self.host.offer(name, NEW, script="" if number else script, files={} if number else files)
+
+    def versions(self, *names: str) -> dict[str, str]:
+        return {name: self.host.version(name) for name in names}
 
     def install(self, status: str, code: int, reboot: str = "NoReboot") -> str:
         """Order an Install that must end so; its report."""
@@ -70,10 +72,10 @@ class Node(Enrolled):
         assert not self.host.root.exists(REBOOT_ASKED)
         return str(output["StandardOutputContent"])
 
-    def assert_installed(self, version: str = NEW, *names: str) -> None:
+    def assert_installed(self, *names: str) -> None:
         """The next Install, the fault gone, brings these in."""
         self.install("Success", 0)
-        assert {name: self.host.version(name) for name in names} == dict.fromkeys(names, version)
+        assert self.versions(*names) == dict.fromkeys(names, NEW)
         assert self.states(*names) == dict.fromkeys(names, PENDING)
         assert self.host.is_sound()
 
@@ -112,7 +114,6 @@ def node(
 
 def test_a_failing_script_fails_the_install_in_its_own_words_and_the_others_are_in(node: Node) -> None:
     node.outdated("tb-script", "tb-beside", script=FAILING)
-    node.host.publish()
     node.host.root.write(NOBODY_ANSWERS, "")
 
     report = node.install("Failed", 1)
@@ -133,28 +134,32 @@ def test_a_failing_script_fails_the_install_in_its_own_words_and_the_others_are_
         assert "dnf -y reinstall tb-script" in report
 
     (node.host.root.path / NOBODY_ANSWERS.lstrip("/")).unlink()
-    node.assert_installed(NEW, "tb-script", "tb-beside")
+    node.assert_installed("tb-script", "tb-beside")
 
 
-def test_a_mirror_that_moves_on_between_plan_and_apply(node: Node) -> None:
+def test_a_mirror_that_moves_on_between_plan_and_apply_gets_a_second_plan(node: Node) -> None:
     node.outdated("tb-moved", "tb-stays")
-    node.host.publish()
+    files = node.host.files
 
     def move_on(path: str) -> None:
-        if "tb-moved" in path and node.host.files.before is not None:
-            node.host.files.before = None
+        if "tb-moved" in path:  # the first fetch of the Plan's file: it is gone, and a newer one is in its place
+            files.before = None
             node.host.withdraw("tb-moved", NEW)
             node.host.offer("tb-moved", NEWER)
             node.host.publish()
 
-    node.host.files.before = move_on
+    files.before = move_on
     report = node.install("Success", 0)
-    assert node.host.version("tb-moved") == NEWER, report
+
+    assert files.before is None, "nothing was fetched"
+    assert re.search(rf"INSTALLED: tb-moved\.\w+ (0:)?{OLD} -> (0:)?{NEWER} ", report)
+    assert node.versions("tb-moved", "tb-stays") == {"tb-moved": NEWER, "tb-stays": NEW}
+    assert node.states("tb-moved", "tb-stays") == dict.fromkeys(("tb-moved", "tb-stays"), PENDING)
+    assert node.host.is_sound()
 
 
 def test_a_disk_that_fills_up_is_named_and_nothing_is_left_half_done(node: Node) -> None:
-    node.outdated("tb-full", "tb-fits", script="", **{"/srv/full/big": "x" * 3_000_000})
-    node.host.publish()
+    node.outdated("tb-full", "tb-fits", **{"/srv/full/big": "x" * 3_000_000})
     node.host.root.run(["sh", "-c", "mkdir -p /srv/full && mount -t tmpfs -o size=1m small /srv/full"])
 
     report = node.install("Failed", 1)
@@ -168,13 +173,11 @@ def test_a_disk_that_fills_up_is_named_and_nothing_is_left_half_done(node: Node)
     assert why["Remedy"].startswith("make room on the node's disk, then ")
 
     node.host.root.run(["umount", "/srv/full"])
-    node.assert_installed(NEW, "tb-full", "tb-fits")
+    node.assert_installed("tb-full", "tb-fits")
 
 
 def test_a_foreign_lock_is_named_with_its_holder(node: Node) -> None:
     node.outdated("tb-locked")
-    node.host.publish()
-    node.host.refresh()
     root = node.host.root
     root.write("/usr/bin/nightly-upgrade", HOLD_LOCK, 0o755)
     with root.popen(["/usr/bin/nightly-upgrade", node.host.lock], stdin=subprocess.PIPE) as rival:
@@ -190,13 +193,11 @@ def test_a_foreign_lock_is_named_with_its_holder(node: Node) -> None:
     assert "nightly-upgrade" in why["Summary"]
     assert why["Remedy"].startswith("let the other program end, then ")
 
-    node.assert_installed(NEW, "tb-locked")
+    node.assert_installed("tb-locked")
 
 
 def test_a_database_that_an_interrupted_transaction_left_broken_is_left_alone_and_the_remedy_said(node: Node) -> None:
     node.outdated("tb-broken", "tb-waits", script=WAITING)
-    node.host.publish()
-    node.host.refresh()
     root = node.host.root
     with root.popen([*node.host.upgrade, "tb-broken"]) as somebody:
         eventually(lambda: root.exists(BEGAN), bool)
@@ -216,28 +217,25 @@ def test_a_database_that_an_interrupted_transaction_left_broken_is_left_alone_an
     assert why["Remedy"].startswith("repair the package manager by the remedy that the node names, then ")
 
     root.run(shlex.split(remedy))
-    node.assert_installed(NEW, "tb-waits")
+    node.assert_installed("tb-waits")
     assert node.host.version("tb-broken") == NEW
 
 
 def test_a_signature_that_does_not_verify_changes_nothing(node: Node) -> None:
     node.outdated("tb-signed", "tb-with-it")
-    node.host.spoil_signatures()
+    node.host.spoil_signatures("tb-signed", NEW)
 
     report = node.install("Failed", 1)
 
     assert "sign" in report
-    assert {name: node.host.version(name) for name in ("tb-signed", "tb-with-it")} == {
-        "tb-signed": OLD,
-        "tb-with-it": OLD,
-    }
+    assert node.versions("tb-signed", "tb-with-it") == dict.fromkeys(("tb-signed", "tb-with-it"), OLD)
     why = node.why("tb-signed")
     assert (why["Code"], why["State"]) == ("FAILED_LAST_INSTALL", FAILED)
     assert "is not signed by a key that the node trusts" in why["Summary"]
     assert why["Remedy"].startswith("install the repository's signing key on the node, then ")
 
-    node.host.mend_signatures()
-    node.assert_installed(NEW, "tb-signed", "tb-with-it")
+    node.host.mend_signatures("tb-signed", NEW)
+    node.assert_installed("tb-signed", "tb-with-it")
 
 
 def test_a_clock_that_is_off_is_told_of_and_shown_and_everything_works_by_the_servers(
@@ -252,7 +250,6 @@ def test_a_clock_that_is_off_is_told_of_and_shown_and_everything_works_by_the_se
         stack.callback(agent.kill)
         off = Node(node.server, agent, node.host)
         off.outdated("tb-clock")
-        off.host.publish()
 
         before = datetime.now(UTC).replace(microsecond=0)
         command_id = off.send(Operation="Install", RebootOption="NoReboot")

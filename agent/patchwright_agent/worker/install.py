@@ -105,6 +105,7 @@ class _Install:
                 if is_second or applied.problem_code not in _MOVED_ON or self._means.ending.is_asked:
                     return self._report(plan, entry, applied)
                 reason = applied.message
+                self._write(PLANNED, plan, settled_at, is_second)  # nothing was changed: there is nothing to resume
             elif is_second:
                 return self._changed(reason)
             report.tell("the Plan does not fit any more: %s" % reason)
