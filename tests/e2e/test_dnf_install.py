@@ -299,9 +299,12 @@ def test_the_transaction_outlives_a_worker_that_is_killed(
         os.kill(worker_pid(run, host), signal.SIGKILL)
         worker.communicate()
     with run.start(host) as second:
+        assert second.stderr is not None
+        said = next((line for line in second.stderr if "waiting for the transaction of an earlier worker" in line), "")
         host.write("/var/tmp/go", "")
         second.communicate(timeout=60)
     assert second.returncode == 0
+    assert said
     assert versions(host) == {"tb-slow": "0:2-1"}
     assert "let finish" in notes(run)
     assert host.run(["rpm", "-q", "gpg-pubkey", "--qf", "%{SUMMARY}\n"]).stdout == "Test Lab public key\n"
