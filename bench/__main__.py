@@ -9,10 +9,11 @@ import sys
 import tempfile
 from pathlib import Path
 
+from tests.e2e.roots import CannotRun
+
 from bench import bench_api, bench_judge, bench_scan, bench_scan_dnf, bench_server
 from bench.figures import Figure, machine, show, write
 from bench.lab import AGENT, ROOT, SYSTEM_PYTHON
-from tests.e2e.roots import CannotRun
 
 RESULTS = ROOT / "bench" / "results.json"
 
