@@ -299,6 +299,9 @@ def test_the_transaction_outlives_a_worker_that_is_killed(
         os.kill(worker_pid(run, host), signal.SIGKILL)
         worker.communicate()
     with run.start(host) as second:
+        assert second.stderr is not None
+        told = iter(second.stderr.readline, "")
+        assert any("waiting for the transaction of an earlier worker" in line for line in told)
         host.write("/var/tmp/go", "")
         second.communicate(timeout=60)
     assert second.returncode == 0
