@@ -141,7 +141,7 @@ def test_no_items_may_mean_two_things(api: ApiStub, patchwright: Run, status: st
 
 
 def test_a_name_stands_for_a_node(api: ApiStub, patchwright: Run) -> None:
-    api.answers["DescribeInstanceInformation"] = {"InstanceInformationList": [{"InstanceId": WEB, "Name": "web"}]}
+    api.answers["DescribeNodes"] = {"Nodes": [{"NodeId": WEB, "Name": "web"}]}
     api.answers["ListComplianceItems"] = {"ComplianceItems": [item("bash.amd64")]}
     assert patchwright("compliance", "web")[0] == 0
     assert api.requests("ListComplianceItems")[0]["ResourceIds"] == [WEB]
