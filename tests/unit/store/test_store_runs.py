@@ -7,6 +7,7 @@ from pathlib import Path
 from tests.unit.fleet import NOW
 from tests.unit.judged import Judged
 
+from patchwright.core.values import NodeId
 from patchwright.store import runs
 from patchwright.store.engine import Engine, Tx
 from patchwright.store.sqlite import SqliteEngine
@@ -34,17 +35,18 @@ def test_the_latest_operation_of_a_node_with_a_long_history_costs_no_more(
     shutil.copyfile(migrated_sqlite, path)
     engine = SqliteEngine(path)
     judged = Judged(engine)
-    node = judged.add()
+    nodes = [judged.add() for _ in range(2)]
     costs = []
     for count in (3, 200):
         for day in range(count):
-            judged.run(node, NOW - timedelta(days=day + 1))
-        costs.append(engine.read(lambda tx: _cost(tx, node)))
+            for node in nodes:
+                judged.run(node, NOW - timedelta(days=day + 1))
+        costs.append(engine.read(lambda tx: _cost(tx, nodes)))
     engine.close()
     assert costs[1] < 2 * costs[0], costs
 
 
-def _cost(tx: Tx, node_id: str) -> int:
+def _cost(tx: Tx, nodes: list[NodeId]) -> int:
     steps = 0
 
     def count() -> int:
@@ -54,8 +56,8 @@ def _cost(tx: Tx, node_id: str) -> int:
 
     raw = tx.connection.connection.dbapi_connection
     assert raw is not None
-    runs.latest(tx, [node_id])  # compiled before it is measured
+    runs.latest(tx, nodes)  # compiled before it is measured
     raw.set_progress_handler(count, GRAIN)
-    assert len(runs.latest(tx, [node_id])) == 1
+    assert len(runs.latest(tx, nodes)) == 2
     raw.set_progress_handler(None, 0)
     return steps * GRAIN
