@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from patchwright.api.context import Answer, Context, Request
+from patchwright.api.node_access import require_node
 from patchwright.api.registry import registry
 from patchwright.core.compliance import Operator, folded
 from patchwright.core.errors import Invalid, Kind
@@ -147,7 +148,7 @@ def wire_baseline_id(baseline_id: BaselineId, region: str) -> str:
 def describe_instance_patches(ctx: Context, req: Request) -> Answer:
     """Every patch of one node in the order of titles: judged now, from the facts that it last reported."""
     node = nodes.get(ctx.tx, ctx.scope, req["InstanceId"])
-    ctx.require(ctx.arn(f"managed-instance/{node.id}"))
+    require_node(ctx, node.id)
     wanted = _filters_from(req)
     lines = [line for line in patch_lines(_judged(ctx, node)) if _matches(line, wanted)]
     after = ctx.cursor(req)

@@ -388,6 +388,7 @@ patch_run = Table(
     Column("planned_at", Instant, nullable=True),
     Column("plans", Integer, nullable=False),
     Column("reboots_asked", Integer, nullable=False),
+    Column("reboot_asked_at", Instant, nullable=True),
     UniqueConstraint("node_id", "command_id", "step"),
     Index("ix_patch_run_latest", "node_id", "ended_at"),
     Index("ix_patch_run_facts", "node_id", "facts_at"),

@@ -61,6 +61,7 @@ def upgrade() -> None:
         batch_op.add_column(sa.Column("planned_at", sa.BigInteger(), nullable=True))
         batch_op.add_column(sa.Column("plans", sa.Integer(), nullable=False, server_default="0"))
         batch_op.add_column(sa.Column("reboots_asked", sa.Integer(), nullable=False, server_default="0"))
+        batch_op.add_column(sa.Column("reboot_asked_at", sa.BigInteger(), nullable=True))
     with op.batch_alter_table("patch_run", schema=None) as batch_op:
         for name in ("boot_id", "plan_only", "plans", "reboots_asked"):
             batch_op.alter_column(name, server_default=None)
