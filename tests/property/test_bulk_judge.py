@@ -9,6 +9,7 @@ from tests.property.bulk_fleets import FleetOfNodes, Loader, fleets
 from tests.property.fleets import EPOCH
 
 from patchwright.core.approval import Approver
+from patchwright.core.bulk_memos import Dates
 from patchwright.core.judge import judge
 from patchwright.core.judge_bulk import summary
 from patchwright.core.judgement import Judgement
@@ -23,7 +24,7 @@ def compare(fleet: FleetOfNodes, now: datetime, loader: Loader | None = None) ->
     pairs = loader.load([facts for facts, _ in nodes])
     for number, baseline in enumerate(baselines):
         approver = Approver(baseline, nodes[0][0].product, catalogue, now)
-        table = bulk.table(approver, baseline_key=number, catalogue_key=id(catalogue))
+        table = bulk.table(approver, baseline_key=number, dates=Dates("one", len(catalogue.first_seen)))
         totals = bulk.judge(table, pairs)
         for place, (facts, history) in enumerate(nodes):
             expected = judge(facts, history, baseline, catalogue, now)

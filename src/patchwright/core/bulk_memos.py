@@ -3,20 +3,21 @@
 No rule is here: every answer comes from the function that the plain judge calls. Source: judging.md 9.
 """
 
-from collections.abc import Hashable
-from datetime import UTC, date
-from typing import TypeVar
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from patchwright.core.approval import described
+from patchwright.core.approval import Approver, described, facets_match, rule_hit
 from patchwright.core.bulk_records import UNKNOWN, Ids, Records
-from patchwright.core.filters import facets_of
-from patchwright.core.judgement import Catalogue
+from patchwright.core.filters import Facets, facets_of
+from patchwright.core.judgement import Catalogue, ReleaseSource
 from patchwright.core.lists import listed
 from patchwright.core.patches import Notice, PackageVersion
-from patchwright.core.releases import release_of
+from patchwright.core.releases import Release, release_of
 
 MAX_LISTS = 128
 MAX_VIEWS = 64
@@ -24,37 +25,132 @@ Number = TypeVar("Number", np.int8, np.int32)
 Bools = NDArray[np.bool_]
 
 
-class Profiles:
-    """All that filters, dates and descriptions can see of a version; versions that look alike share a number."""
+@dataclass(frozen=True, slots=True)
+class Dates:
+    """Which first-seen times a catalogue has. With one `key` times are only added, never changed.
 
-    def __init__(self, records: Records) -> None:
-        self._records = records
-        self._views: dict[tuple[str, Hashable], tuple[Ids, dict[object, int]]] = {}
+    `size`: how many there are. `settled`: versions of which no time can be added any more, None for all of them.
+    """
 
-    def of(self, numbers: Ids, product: str, catalogue: Catalogue, catalogue_key: Hashable) -> Ids:
-        """The profile of each version on nodes of `product`; `catalogue_key` tells catalogues apart."""
-        if len(self._views) > MAX_VIEWS:
-            self._views.clear()
-        known, profiles = self._views.get((product, catalogue_key), (np.empty(0, np.int32), {}))
-        known = _grown(known, len(self._records.versions))
-        for number in numbers[known.take(numbers) == UNKNOWN].tolist():
-            profile = _profile(self._records.versions[number], product, catalogue)
-            known[number] = profiles.setdefault(profile, len(profiles))
-        self._views[product, catalogue_key] = (known, profiles)
-        return known.take(numbers)
+    key: Hashable
+    size: int = 0
+    settled: Bools | None = None
 
 
-def _profile(version: PackageVersion, product: str, catalogue: Catalogue) -> tuple[object, ...]:
-    return tuple(
-        (facets, described(version, facets, notice), _release_day(version, notice, catalogue))
-        for facets, notice in facets_of(version, product)
-    )
+NEVER_DATED = Dates(None)
+
+
+class View:
+    """What versions look like on nodes of one product: a profile is a tuple of descriptions, one per notice.
+
+    A description is (facets, words, release day), each by number.
+    """
+
+    def __init__(self) -> None:
+        self.known: Ids = np.empty(0, np.int32)
+        self.profiles: dict[tuple[int, ...], int] = {}
+        self.descriptions: dict[tuple[int, int, int], int] = {}
+        self.facets: dict[Facets, int] = {}
+        self.words: dict[tuple[str, str], int] = {}
+        self.days: dict[date | None, int] = {}
+
+    def number(self, version: PackageVersion, product: str, catalogue: Catalogue) -> int:
+        """The profile of a version."""
+        found = []
+        for facets, notice in facets_of(version, product):
+            words, day = described(version, facets, notice), _release_day(version, notice, catalogue)
+            description = (
+                self.facets.setdefault(facets, len(self.facets)),
+                self.words.setdefault(words, len(self.words)),
+                self.days.setdefault(day, len(self.days)),
+            )
+            found.append(self.descriptions.setdefault(description, len(self.descriptions)))
+        return self.profiles.setdefault(tuple(found), len(self.profiles))
+
+    def kinds(self, approver: Approver) -> NDArray[np.int64]:
+        """Profile -> a number that is the same for profiles between which the baseline can't tell on that day."""
+        baseline = approver.baseline
+        rules = _interned([(facets_match(facets, baseline), facets.security) for facets in self.facets])
+        effects = _interned([_effect(day, approver) for day in self.days])
+        rows = np.asarray(list(self.descriptions), np.int64).reshape(-1, 3)
+        combined = (rules.of[rows[:, 0]] * len(self.words) + rows[:, 1]) * len(effects.values) + effects.of[rows[:, 2]]
+        present, inverse = np.unique(combined, return_inverse=True)
+        words = list(self.words)
+        alike = []
+        for one in present.tolist():
+            rest, effect = divmod(one, len(effects.values))
+            (matched, security), (classification, severity) = (
+                rules.values[rest // len(words)],
+                words[rest % len(words)],
+            )
+            # A day has a say through the rules that match alone.
+            felt = tuple(effects.values[effect][rule - 1] for rule in matched)
+            alike.append((matched, security, classification, severity, felt))
+        # The vendor's severity only decides between several notices.
+        of_single = _interned([one[:3] + one[4:] for one in alike]).of[inverse]
+        of_description = _interned(alike).of[inverse]
+        kinds = np.zeros(len(self.profiles), np.int64)
+        single = [profile[0] if len(profile) == 1 else UNKNOWN for profile in self.profiles]
+        numbers = np.asarray(single, np.int64)
+        alone = numbers != UNKNOWN
+        kinds[alone] = of_single[numbers[alone]]
+        several: dict[tuple[int, ...], int] = {}
+        beyond = int(of_single.max(initial=0)) + 1
+        for profile, number in self.profiles.items():
+            if len(profile) > 1:
+                kind = tuple(int(of_description[description]) for description in profile)
+                kinds[number] = beyond + several.setdefault(kind, len(several))
+        return kinds
+
+
+def _effect(day: date | None, approver: Approver) -> tuple[object, ...]:
+    """What a release day means to each rule. Of a release only its UTC date has a say. Source: decisions.md 14."""
+    at = None if day is None else datetime(day.year, day.month, day.day, tzinfo=UTC)
+    release = Release(at=at, source=ReleaseSource.NONE)
+    hits = [
+        rule_hit(number, rule, release, waits=approver.waits, classification="", severity="")
+        for number, rule in enumerate(approver.baseline.rules, 1)
+    ]
+    return tuple((hit.after_cutoff, None if hit.due(approver.now) else hit.approved_at) for hit in hits)
 
 
 def _release_day(version: PackageVersion, notice: Notice | None, catalogue: Catalogue) -> date | None:
-    """Of a release only its UTC date has a say. Source: decisions.md 14."""
     at = release_of(version, notice, catalogue).at
     return None if at is None else at.astimezone(UTC).date()
+
+
+class _Interned(NamedTuple):
+    """`of`: a number for each place, the same for equal values; `values` by number."""
+
+    of: NDArray[np.int64]
+    values: list[Any]
+
+
+def _interned(values: Sequence[object]) -> _Interned:
+    known: dict[object, int] = {}
+    numbers = np.asarray([known.setdefault(value, len(known)) for value in values], np.int64)
+    return _Interned(numbers, list(known))
+
+
+class Profiles:
+    """Views by product and catalogue, kept from one judgement to the next."""
+
+    def __init__(self, records: Records) -> None:
+        self._records = records
+        self._views: dict[tuple[str, Hashable], View] = {}
+
+    def kinds(self, numbers: Ids, approver: Approver, dates: Dates) -> NDArray[np.int64]:
+        """For each version a number that is the same for those which `approver` can't tell apart, lists aside."""
+        if len(self._views) > MAX_VIEWS:
+            self._views.clear()
+        view = self._views.setdefault((approver.product, dates.key), View())
+        view.known = _grown(view.known, len(self._records.versions))
+        for number in numbers[view.known.take(numbers) == UNKNOWN].tolist():
+            view.known[number] = view.number(self._records.versions[number], approver.product, approver.catalogue)
+        found = view.kinds(approver).take(view.known.take(numbers))
+        if dates.settled is not None:
+            view.known[numbers[~dates.settled.take(numbers)]] = UNKNOWN
+        return found
 
 
 class Lists:
@@ -76,7 +172,7 @@ class Lists:
         self._answers[entries] = answers
         if len(self._answers) > MAX_LISTS:
             del self._answers[next(iter(self._answers))]
-        return answers.take(numbers) == 1
+        return np.asarray(answers.take(numbers) == 1, np.bool_)
 
     def _ask(self, answers: NDArray[np.int8], numbers: Ids, entries: tuple[str, ...]) -> None:
         versions = self._records.versions
@@ -84,25 +180,18 @@ class Lists:
             answers[number] = listed(versions[number], entries) is not None
 
     def _derived(self, entries: tuple[str, ...], numbers: Ids) -> NDArray[np.int8]:
-        """What the answers for the last list that is part of this one, or that this one is part of, already say."""
+        """What the answers for the list that has most in common with this one already say."""
         wanted = set(entries)
-        for known in reversed(self._answers):
-            before = _grown(self._answers[known], len(self._records.versions))
-            if wanted.issuperset(known):
-                answers = before.copy()
-                added = tuple(entry for entry in entries if entry not in set(known))
-                self._ask(answers, numbers[before.take(numbers) == 0], added)
-                answers[(before == 0) & ~_marked(numbers, len(before))] = UNKNOWN
-                return answers
-            if wanted.issubset(known):
-                return np.where(before == 0, before, UNKNOWN).astype(np.int8)
-        return np.full(0, UNKNOWN, np.int8)
-
-
-def _marked(numbers: Ids, size: int) -> Bools:
-    marked = np.zeros(size, np.bool_)
-    marked[numbers] = True
-    return marked
+        known = max(self._answers, key=lambda known: len(wanted.intersection(known)), default=())
+        if not wanted.intersection(known):
+            return np.full(0, UNKNOWN, np.int8)
+        before = _grown(self._answers[known], len(self._records.versions))
+        answers = np.full(len(before), UNKNOWN, np.int8)
+        if wanted.issuperset(known):
+            answers[before == 1] = 1
+        added = tuple(entry for entry in entries if entry not in set(known))
+        self._ask(answers, numbers[before.take(numbers) == 0], added)
+        return answers
 
 
 def _grown(array: NDArray[Number], size: int) -> NDArray[Number]:

@@ -104,10 +104,10 @@ def _repeated(slots: NDArray[np.int64], places: Ids) -> NDArray[np.bool_]:
     """Which of `slots` occur again further on. Leaves in `places` the last place of each."""
     here = np.arange(len(slots), dtype=np.int32)
     places[slots] = here
-    return places.take(slots) != here
+    return np.asarray(places.take(slots) != here, np.bool_)
 
 
 def _among(values: NDArray[np.int64], few: NDArray[np.int64]) -> NDArray[np.bool_]:
     """Which of `values` are in the ascending `few`."""
     at = np.minimum(np.searchsorted(few, values), len(few) - 1)
-    return few.take(at) == values
+    return np.asarray(few.take(at) == values, np.bool_)

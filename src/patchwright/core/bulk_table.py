@@ -3,15 +3,16 @@
 The rules run once for each kind of version and of unit, by `judge_slot` and `count` themselves; arrays only look up.
 """
 
-from collections.abc import Hashable
-from dataclasses import astuple, dataclass, fields
+from dataclasses import dataclass, fields, replace
 from datetime import datetime
+from functools import cache
+from operator import attrgetter
 
 import numpy as np
 from numpy.typing import NDArray
 
 from patchwright.core.approval import Approval, Approver
-from patchwright.core.bulk_memos import Lists, Profiles
+from patchwright.core.bulk_memos import Dates, Lists, Profiles
 from patchwright.core.bulk_records import Ids, Records
 from patchwright.core.judge import HostHistory, count, judge_slot, levels_of
 from patchwright.core.judgement import Counts
@@ -25,38 +26,144 @@ WIDTH = COUNTS + 2 * len(LEVELS)
 """Numbers of a row: the counts, then compliant and non-compliant lines by level, the highest level first."""
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What one slot adds to a node: numbers in the order of Counts and Levels, and when time may change it."""
-
-    numbers: tuple[int, ...]
-    next_change_at: datetime | None
+Outcome = tuple[int, ...]
+"""What one slot adds to a node: WIDTH numbers."""
+_counts_of = attrgetter(*(field.name for field in fields(Counts)))
 
 
 def outcome_of(slot: SlotFacts, approver: Approver, history: HostHistory = NO_HISTORY) -> Outcome:
     """The scalar judgement of one slot, counted by the scalar counters."""
     one = judge_slot(slot, history, approver)
-    counts = count([one.line], 0, int(one.pending_approval), approver.family)
-    added = (number - of_none for number, of_none in zip(astuple(counts), of_nothing(approver.family), strict=True))
+    counts = _counts_of(count([one.line], 0, int(one.pending_approval), approver.family))
     levels = levels_of([one.line])
-    return Outcome((*added, *levels.compliant, *levels.non_compliant), one.next_change_at)
+    added = (number - of_none for number, of_none in zip(counts, of_nothing(approver.family), strict=True))
+    return (*added, *levels.compliant, *levels.non_compliant)
 
 
+@cache
 def of_nothing(family: Family) -> tuple[int, ...]:
     """The counts of a node without any line: some are not 0 on some systems."""
-    return astuple(count([], 0, 0, family))
+    found: tuple[int, ...] = _counts_of(count([], 0, 0, family))
+    return found
 
 
 @dataclass(frozen=True, slots=True)
 class _Standing:
-    """All that `judge_slot` sees of an approval, reasons and texts aside: versions of one standing are alike to it."""
+    """All that decides what a slot adds, seen from one version's approval: reasons, texts and dates aside."""
 
     approved: bool
     level: ComplianceLevel
     rejected: bool
     waits: bool
-    next_change_at: datetime | None
     classification: str
+
+
+class Table:
+    """`codes` says for each version, `unit_codes` for each unit, which row of `rows` or `unit_rows` it adds.
+
+    A unit's row holds the difference that it makes: its own numbers less those of the versions that it stands for.
+    `ranks` and `unit_ranks` index `instants`, its length for never: when time alone next changes a version or unit.
+    """
+
+    def __init__(self, records: Records, approver: Approver, profiles: Profiles, lists: Lists, dates: Dates) -> None:
+        self.approver = approver
+        self._records = records
+        numbers = records.of_family(approver.family)
+        kind, first, approvals = self._approvals(numbers, profiles, lists, dates)
+        self.instants: list[datetime] = sorted({a.next_change_at for a in approvals if a.next_change_at is not None})
+        self.ranks = self._ranks(numbers, kind, approvals)
+        self.unit_ranks = np.full(len(records.own), len(self.instants), np.int32)
+        known: dict[_Standing, int] = {}
+        standings = np.asarray([known.setdefault(_standing(a), len(known)) for a in approvals], np.int64)
+        self._standing_of = np.zeros(len(records.versions), np.int64)
+        self._standing_of[numbers] = standings[kind]
+        self._standings = len(known)
+        alone, self.codes = self._alone(numbers)
+        differences, self.unit_codes = self._units(alone)
+        self.rows, self.unit_rows = _array(alone), _array(differences)
+        self.early = {
+            unit
+            for unit, versions in records.replaced.items()
+            if any(self.ranks[version] < len(self.instants) for version in versions)
+        }
+        """Units of odd slots whose older versions would put a wrong date forward."""
+
+    def _approvals(
+        self, numbers: Ids, profiles: Profiles, lists: Lists, dates: Dates
+    ) -> tuple[Numbers, Ids, list[Approval]]:
+        """The kind of each version, the first version of each kind, and what the baseline says of that one."""
+        approver, versions = self.approver, self._records.versions
+        seen = profiles.kinds(numbers, approver, dates)
+        rejected = lists.named(approver.baseline.rejected_patches, numbers)
+        approved = lists.named(approver.baseline.approved_patches, numbers)
+        _, first, kind = np.unique(seen * 4 + rejected * 2 + approved, return_index=True, return_inverse=True)
+        return kind, numbers[first], [approver.approval_of(versions[number]) for number in numbers[first].tolist()]
+
+    def _ranks(self, numbers: Ids, kind: Numbers, approvals: list[Approval]) -> Ids:
+        rank: dict[datetime | None, int] = {instant: place for place, instant in enumerate(self.instants)}
+        of_kind = np.asarray([rank.get(a.next_change_at, len(rank)) for a in approvals], np.int32)
+        ranks = np.full(len(self._records.versions), len(rank), np.int32)
+        ranks[numbers] = of_kind[kind]
+        return ranks
+
+    def _alone(self, numbers: Ids) -> tuple[list[Outcome], Ids]:
+        """Outcomes of installed versions that nothing speaks of, and the code of each version."""
+        known: dict[Outcome, int] = {}
+        mine = self._standing_of.take(numbers)
+        present, first = np.unique(mine, return_index=True)
+        code_of = np.zeros(self._standings, np.int32)
+        for standing, at in zip(present.tolist(), first.tolist(), strict=True):
+            outcome = outcome_of(self._records.slot_of_version(int(numbers[at])), self.approver)
+            code_of[standing] = known.setdefault(outcome, len(known))
+        codes = np.zeros(len(self._standing_of), np.int32)
+        codes[numbers] = code_of.take(mine)
+        return list(known), codes
+
+    def _units(self, alone: list[Outcome]) -> tuple[list[Outcome], Ids]:
+        records, family = self._records, self.approver.family
+        known: dict[Outcome, int] = {}
+        codes = np.zeros(len(records.own), np.int32)
+        self._longer: dict[tuple[int, int], int] = {}
+        self._states: dict[Outcome, int] = {outcome: code for code, outcome in enumerate(alone)}
+        for units, versions in records.units_by_length(family):
+            own, state = self.codes[versions[:, 0]], self._fold(units, versions)
+            outcomes = list(self._states)
+            kind, inverse = np.unique(own.astype(np.int64) * len(outcomes) + state, return_inverse=True)
+            differences = [
+                _less(outcomes[one % len(outcomes)], [alone[one // len(outcomes)]], known) for one in kind.tolist()
+            ]
+            codes[units] = np.asarray(differences, np.int32)[inverse]
+            self.unit_ranks[units] = self.ranks[versions].min(axis=1)
+        for unit in records.units_by_themselves(family):
+            outcome = outcome_of(records.slot_of_unit(unit), self.approver)
+            codes[unit] = _less(outcome, [alone[self.codes[v]] for v in records.stands_for(unit)], known)
+            self.unit_ranks[unit] = min(self.ranks[version] for version in (records.own[unit], *records.offers[unit]))
+        return list(known), codes
+
+    def _fold(self, units: Ids, versions: Ids) -> Numbers:
+        """What the slots of units with equally many offers come to, offer by offer in ascending order.
+
+        What a slot comes to with one more offer follows from what it came to without it and from how that offer
+        stands: so the rules run once for each such step, on a slot where it occurs.
+        """
+        state = self.codes[versions[:, 0]].astype(np.int64)
+        for column in range(1, versions.shape[1]):
+            kind = state * self._standings + self._standing_of[versions[:, column]]
+            present, first, inverse = np.unique(kind, return_index=True, return_inverse=True)
+            steps = [divmod(one, self._standings) for one in present.tolist()]
+            for step, at in zip(steps, first.tolist(), strict=True):
+                if step not in self._longer:
+                    slot = self._records.slot_of_unit(int(units[at]))
+                    outcome = outcome_of(replace(slot, offers=slot.offers[:column]), self.approver)
+                    self._longer[step] = self._states.setdefault(outcome, len(self._states))
+            state = np.asarray([self._longer[step] for step in steps], np.int64)[inverse]
+        return state
+
+
+def _less(outcome: Outcome, others: list[Outcome], known: dict[Outcome, int]) -> int:
+    """The number of a difference."""
+    numbers = tuple(own - sum(rest) for own, *rest in zip(outcome, *others, strict=True))
+    return known.setdefault(numbers, len(known))
 
 
 def _standing(approval: Approval) -> _Standing:
@@ -65,102 +172,9 @@ def _standing(approval: Approval) -> _Standing:
         approval.level,
         approval.rejected_entry is not None,
         bool(approval.pending),
-        approval.next_change_at,
         approval.classification,
     )
 
 
-class Table:
-    """`codes` says for each version, `unit_codes` for each unit, which row of `rows` or `unit_rows` it adds.
-
-    A unit's row holds the difference that it makes: its own numbers less those of the versions that it stands for.
-    """
-
-    def __init__(
-        self, records: Records, approver: Approver, profiles: Profiles, lists: Lists, catalogue_key: Hashable
-    ) -> None:
-        self.approver = approver
-        self._records = records
-        numbers = records.of_family(approver.family)
-        self._standings: list[_Standing] = []
-        standing_of = self._judge_versions(numbers, profiles, lists, catalogue_key)
-        outcomes, self.codes = self._alone(numbers, standing_of)
-        unit_outcomes, difference_of = self._units(standing_of, outcomes)
-        instants = {o.next_change_at for o in (*outcomes, *unit_outcomes)} - {None}
-        self.instants: list[datetime] = sorted(i for i in instants if i is not None)
-        self.rows, self.ranks = self._arrays(outcomes)
-        self.unit_rows, self.unit_ranks = self._arrays(unit_outcomes)
-        self.unit_codes = difference_of
-        never = len(self.instants)
-        self.early = {
-            unit
-            for unit, versions in records.replaced.items()
-            if any(self.ranks[self.codes[version]] < never for version in versions)
-        }
-        """Units of odd slots whose older versions would put a wrong date forward."""
-
-    def _judge_versions(
-        self, numbers: Ids, profiles: Profiles, lists: Lists, catalogue_key: Hashable
-    ) -> NDArray[np.int64]:
-        approver, versions = self.approver, self._records.versions
-        profile = profiles.of(numbers, approver.product, approver.catalogue, catalogue_key).astype(np.int64)
-        rejected = lists.named(approver.baseline.rejected_patches, numbers)
-        approved = lists.named(approver.baseline.approved_patches, numbers)
-        _, first, kind = np.unique(profile * 4 + rejected * 2 + approved, return_index=True, return_inverse=True)
-        known: dict[_Standing, int] = {}
-        of_kind = [
-            known.setdefault(_standing(approver.approval_of(versions[number])), len(known))
-            for number in numbers[first].tolist()
-        ]
-        self._standings = list(known)
-        standing_of = np.zeros(len(versions), np.int64)
-        standing_of[numbers] = np.asarray(of_kind, np.int64)[kind]
-        return standing_of
-
-    def _alone(self, numbers: Ids, standing_of: Numbers) -> tuple[list[Outcome], Ids]:
-        """Outcomes of installed versions that nothing speaks of, and the code of each version."""
-        known: dict[Outcome, int] = {}
-        mine = standing_of.take(numbers)
-        present, first = np.unique(mine, return_index=True)
-        code_of = np.zeros(len(self._standings), np.int32)
-        for standing, at in zip(present.tolist(), first.tolist(), strict=True):
-            outcome = outcome_of(self._records.slot_of_version(int(numbers[at])), self.approver)
-            code_of[standing] = known.setdefault(outcome, len(known))
-        codes = np.zeros(len(standing_of), np.int32)
-        codes[numbers] = code_of.take(mine)
-        return list(known), codes
-
-    def _units(self, standing_of: Numbers, alone: list[Outcome]) -> tuple[list[Outcome], Ids]:
-        records = self._records
-        known: dict[Outcome, int] = {}
-        codes = np.zeros(len(records.own), np.int32)
-        for units, versions in records.units_by_length(self.approver.family):
-            kind = _kinds(standing_of[versions], len(self._standings))
-            _, first, inverse = np.unique(kind, return_index=True, return_inverse=True)
-            of_kind = [self._difference(int(units[at]), alone, known) for at in first]
-            codes[units] = np.asarray(of_kind, np.int32)[inverse]
-        for unit in records.units_by_themselves(self.approver.family):
-            codes[unit] = self._difference(unit, alone, known)
-        return list(known), codes
-
-    def _difference(self, unit: int, alone: list[Outcome], known: dict[Outcome, int]) -> int:
-        outcome = outcome_of(self._records.slot_of_unit(unit), self.approver)
-        less = [alone[self.codes[version]].numbers for version in self._records.stands_for(unit)]
-        numbers = tuple(own - sum(others) for own, *others in zip(outcome.numbers, *less, strict=True))
-        return known.setdefault(Outcome(numbers, outcome.next_change_at), len(known))
-
-    def _arrays(self, outcomes: list[Outcome]) -> tuple[NDArray[np.float64], Ids]:
-        rank = {instant: place for place, instant in enumerate(self.instants)}
-        rows = np.asarray([outcome.numbers for outcome in outcomes], np.float64).reshape(len(outcomes), WIDTH)
-        ranks = [rank[o.next_change_at] if o.next_change_at is not None else len(rank) for o in outcomes]
-        return rows, np.asarray(ranks, np.int32)
-
-
-def _kinds(standings: Numbers, base: int) -> Numbers:
-    """A number per row that is the same for equal rows and for no others."""
-    kind = standings[:, 0]
-    for column in standings.T[1:]:
-        if kind.max(initial=0) >= 2**62 // max(base, 1):
-            kind = np.unique(kind, return_inverse=True)[1]
-        kind = kind * base + column
-    return kind
+def _array(outcomes: list[Outcome]) -> NDArray[np.float64]:
+    return np.asarray(outcomes, np.float64).reshape(len(outcomes), WIDTH)

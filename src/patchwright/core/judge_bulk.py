@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from patchwright.core.approval import Approver
-from patchwright.core.bulk_memos import Lists, Profiles
+from patchwright.core.bulk_memos import NEVER_DATED, Dates, Lists, Profiles
 from patchwright.core.bulk_pairs import Pairs
 from patchwright.core.bulk_records import Ids, Records
 from patchwright.core.bulk_table import COUNTS, WIDTH, Numbers, Table, of_nothing, outcome_of
@@ -26,7 +26,7 @@ from patchwright.core.values import LEVELS, ComplianceLevel, ComplianceStatus, O
 CHUNK = 200_000
 """Ids in one step: its arrays should stay in the processor's cache."""
 CELLS = 1_000_000
-MAX_TABLES = 64
+MAX_TABLES = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,16 +48,16 @@ class BulkJudge:
         self._lists = Lists(self.records)
         self._tables: dict[Hashable, Table] = {}
 
-    def table(self, approver: Approver, *, baseline_key: Hashable, catalogue_key: Hashable) -> Table:
-        """The table of `approver`. The keys tell baselines, with their versions, and catalogues apart.
+    def table(self, approver: Approver, *, baseline_key: Hashable, dates: Dates = NEVER_DATED) -> Table:
+        """The table of `approver`. `baseline_key` tells baselines and their versions apart, `dates` its catalogue.
 
         Approvals change at 00:00Z only (decisions.md 14), so one table serves all instants of a day.
         """
         day = approver.now.astimezone(UTC).date()
-        key = (baseline_key, catalogue_key, approver.product, approver.waits, day, *self.records.size)
+        key = (baseline_key, dates.key, dates.size, approver.product, approver.waits, day, *self.records.size)
         found = self._tables.pop(key, None)
         if found is None:
-            found = Table(self.records, approver, self._profiles, self._lists, catalogue_key)
+            found = Table(self.records, approver, self._profiles, self._lists, dates)
         self._tables[key] = found
         if len(self._tables) > MAX_TABLES:
             del self._tables[next(iter(self._tables))]
@@ -88,8 +88,8 @@ class BulkJudge:
         installed = np.frombuffer(self.records.instsets[self.pairs.instsets[pair]], np.int32)
         kept = installed[~np.isin(installed, older)]
         return min(
-            int(table.ranks.take(table.codes.take(kept)).min(initial=len(table.instants))),
-            int(table.unit_ranks.take(table.unit_codes.take(units)).min(initial=len(table.instants))),
+            int(table.ranks.take(kept).min(initial=len(table.instants))),
+            int(table.unit_ranks.take(units).min(initial=len(table.instants))),
         )
 
     def correction(self, table: Table, pair: int, history: History, native: str, boot_id: str) -> Numbers:
@@ -100,8 +100,8 @@ class BulkJudge:
         seen = host_history(history, _host(native, boot_id))
         changed = np.zeros(WIDTH, np.int64)
         for slot in self._slots_named(pair, native, {named for named, _ in (*seen.failed, *seen.pending_reboot)}):
-            after = outcome_of(slot, table.approver, seen).numbers
-            changed += np.asarray(after) - np.asarray(outcome_of(slot, table.approver).numbers)
+            after = outcome_of(slot, table.approver, seen)
+            changed += np.asarray(after) - np.asarray(outcome_of(slot, table.approver))
         return changed
 
     def _slots_named(self, pair: int, native: str, named: Collection[Slot]) -> Iterator[SlotFacts]:
@@ -123,7 +123,7 @@ class BulkJudge:
 def statuses(numbers: Numbers) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
     """For each row whether any line is non-compliant, and the highest level of those as an index of LEVELS."""
     guilty = numbers[:, COUNTS + len(LEVELS) :] > 0
-    any_guilty = guilty.any(axis=1)
+    any_guilty = np.asarray(guilty.any(axis=1), np.bool_)
     lowest = LEVELS.index(ComplianceLevel.UNSPECIFIED)
     return any_guilty, np.where(any_guilty, guilty.argmax(axis=1), lowest)
 
@@ -171,7 +171,7 @@ def _distinct_blobs(blobs: Sequence[bytes]) -> tuple[list[bytes], Numbers]:
     return found, np.asarray(place, np.int64)
 
 
-def _with_any(blobs: Sequence[bytes], units: Collection[int]) -> NDArray[np.bool_]:
+def _with_any(blobs: Sequence[bytes], units: set[int]) -> NDArray[np.bool_]:
     return np.asarray([not units.isdisjoint(np.frombuffer(blob, np.int32).tolist()) for blob in blobs], np.bool_)
 
 
@@ -180,18 +180,19 @@ def _sums(blobs: Sequence[bytes], codes: Ids, rows: NDArray[np.float64], ranks: 
     kinds = len(rows)
     numbers = np.zeros((len(blobs), WIDTH), np.int64)
     least = np.full(len(blobs), never, np.int32)
-    some_day = np.nonzero(ranks < never)[0]
     for first, last in _steps(blobs, kinds) if kinds else ():
         part = blobs[first:last]
-        lengths = [len(blob) // 4 for blob in part]
+        lengths = np.asarray([len(blob) // 4 for blob in part])
         ids = np.frombuffer(b"".join(part), np.int32)
         cells = np.repeat(np.arange(0, len(part) * kinds, kinds), lengths)
         cells += codes.take(ids)
         found = np.bincount(cells, minlength=len(part) * kinds).reshape(len(part), kinds)
         numbers[first:last] = found @ rows
-        if len(some_day):
-            present = np.where(found[:, some_day] > 0, ranks[some_day], never)
-            least[first:last] = present.min(axis=1)
+        if never and len(ids):
+            # An empty segment would answer its neighbour's first member instead of nothing.
+            filled = np.nonzero(lengths)[0]
+            starts = (np.cumsum(lengths) - lengths)[filled]
+            least[first + filled] = np.minimum.reduceat(ranks.take(ids), starts)
     return numbers, least
 
 

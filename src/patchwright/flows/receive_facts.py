@@ -10,7 +10,7 @@ from patchwright.core.nodes import ManagedNode, operating_system_of
 from patchwright.core.patches import PackageVersion
 from patchwright.core.values import Family, OperatingSystem
 from patchwright.flows.facts_document import PARTS, Part, Report, read_state
-from patchwright.flows.judge_fleet import mark_due
+from patchwright.flows.judge_fleet import Cause, mark_account_due, mark_due
 from patchwright.flows.ports import Ids
 from patchwright.store import facts, first_seen, nodes
 from patchwright.store.engine import Tx
@@ -66,7 +66,9 @@ def accept_facts(tx: Tx, node: ManagedNode, report: Report, now: datetime, ids: 
     elif report.lines is not None and record is not None:
         mine = tuple(p.package for p in facts.installed(tx, record))
         versions += _store_lines(tx, report, mine, values)
-    first_seen.record(tx, node.scope.account, versions, released, now)
+    if first_seen.record(tx, node.scope.account, versions, released, now):
+        # An older mirror has shown that something was published earlier: others may not have to wait for it any more.
+        mark_account_due(tx, node.scope.account, cause=Cause.CATALOGUE, now=now, ids=ids)
     facts.replace(
         tx,
         node.id,

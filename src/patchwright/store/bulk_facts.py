@@ -1,0 +1,167 @@
+"""Facts of many nodes at once, for judging a fleet: plain rows, read in few large statements.
+
+Instants are microseconds here, and rows are tuples: a hundred thousand values of their own class would take longer
+than judging. Source: judging.md 3.
+"""
+
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from typing import Any, NamedTuple
+
+import msgspec
+from sqlalchemy import BigInteger, Select, Table, bindparam, select, type_coerce
+
+from patchwright.core.groups import PATCH_GROUP_KEYS
+from patchwright.core.patches import PackageVersion
+from patchwright.core.tags import TaggedType
+from patchwright.core.values import Scope
+from patchwright.store.columns import to_micros
+from patchwright.store.due_judgements import Change, conditions
+from patchwright.store.engine import Tx
+from patchwright.store.tables import (
+    due_judgement,
+    hoststate,
+    instset,
+    line,
+    node,
+    node_facts,
+    overlay,
+    pkgver,
+    tag,
+    upset,
+    verdict,
+)
+
+CHUNK = 4_000
+"""Ids of one statement."""
+_version = msgspec.json.Decoder(PackageVersion)
+
+
+class DueNode(NamedTuple):
+    """A registered node that is due, with its current facts, and when its present verdict was judged."""
+
+    id: str
+    account: str
+    region: str
+    operating_system: str | None
+    facts_id: int | None
+    instset: int | None
+    upset: int | None
+    judged_at: int | None
+    caused_at: int
+    ticket: str
+
+
+def due_by_change(tx: Tx, change: Change, *, after: str, limit: int) -> list[DueNode]:
+    """The nodes that a change concerns, in id order, those behind `after`."""
+    statement = _nodes().where(*conditions(change))
+    caused_at = to_micros(change.caused_at)
+    return [DueNode(*row, caused_at, "") for row in _page(tx, statement, after, limit)]
+
+
+def due_by_row(tx: Tx, *, after: str, limit: int) -> list[DueNode]:
+    """Nodes with a row of their own in due_judgement."""
+    statement = _nodes(type_coerce(due_judgement.c.caused_at, BigInteger), due_judgement.c.ticket).join(
+        due_judgement, due_judgement.c.node_id == node.c.id
+    )
+    return [DueNode(*row) for row in _page(tx, statement.where(node.c.deregistered_at.is_(None)), after, limit)]
+
+
+def due_by_time(tx: Tx, now: int, *, after: str, limit: int) -> list[DueNode]:
+    """Nodes whose verdict may have changed because an approval instant has passed."""
+    passed = type_coerce(verdict.c.next_change_at, BigInteger) <= now
+    statement = _nodes().where(passed, node.c.deregistered_at.is_(None))
+    return [DueNode(*row, now, "") for row in _page(tx, statement, after, limit)]
+
+
+def _nodes(*more: Any) -> Select[Any]:
+    return (
+        select(
+            node.c.id,
+            node.c.account,
+            node.c.region,
+            node.c.operating_system,
+            node_facts.c.id,
+            node_facts.c.instset,
+            node_facts.c.upset,
+            type_coerce(verdict.c.judged_at, BigInteger),
+            *more,
+        )
+        .select_from(node)
+        .outerjoin(node_facts, (node_facts.c.node_id == node.c.id) & node_facts.c.valid_to.is_(None))
+        .outerjoin(verdict, verdict.c.node_id == node.c.id)
+    )
+
+
+def _page(tx: Tx, statement: Select[Any], after: str, limit: int) -> Sequence[Any]:
+    return tx.execute(statement.where(node.c.id > after).order_by(node.c.id).limit(limit)).fetchall()
+
+
+def group_tags(tx: Tx, scope: Scope) -> dict[str, tuple[tuple[str, str], ...]]:
+    """Node id -> its tags that name a patch group, for the nodes of `scope` that have any."""
+    rows = tx.execute(
+        select(tag.c.resource_id, tag.c.key, tag.c.value).where(
+            tag.c.account == scope.account,
+            tag.c.region == scope.region,
+            tag.c.resource_type == TaggedType.MANAGED_INSTANCE,
+            tag.c.key.in_(PATCH_GROUP_KEYS),
+        )
+    )
+    found: dict[str, tuple[tuple[str, str], ...]] = {}
+    for resource_id, key, value in rows:
+        found[resource_id] = tuple(sorted((*found.get(resource_id, ()), (key, value))))
+    return found
+
+
+def nodes_with_history(tx: Tx) -> set[str]:
+    """Nodes for which an earlier run left something behind."""
+    return set(tx.execute(select(overlay.c.node_id).distinct()).scalars())
+
+
+def states(tx: Tx, facts_ids: Sequence[int]) -> Iterator[tuple[int, bytes]]:
+    """(facts id, state part's text) of facts records."""
+    joined = select(node_facts.c.id, hoststate.c.body).join(hoststate, hoststate.c.digest == node_facts.c.state)
+    for some in chunks(facts_ids):
+        yield from map(tuple, tx.execute(joined.where(node_facts.c.id.in_(some))))
+
+
+def sets(tx: Tx, table: Table, ids: Sequence[int]) -> list[tuple[int, bytes]]:
+    """(id, member ids as 32-bit integers) of sets of `table`: instset or upset."""
+    return _blobs(tx, table.name, "ids", ids)
+
+
+def versions(tx: Tx, ids: Sequence[int]) -> dict[int, PackageVersion]:
+    """Package versions by id."""
+    return {i: _version.decode(record) for some in chunks(ids) for i, record in _blobs(tx, pkgver.name, "record", some)}
+
+
+def lines(tx: Tx, ids: Sequence[int]) -> list[tuple[int, int, bytes]]:
+    """(id, installed version's id, offers' ids) of upgradable lines."""
+    found: list[tuple[int, int, bytes]] = []
+    for some in chunks(ids):
+        rows = tx.execute(select(line.c.id, line.c.inst, line.c.offers).where(line.c.id.in_(some)))
+        found += [(i, inst, offers) for i, inst, offers in rows]
+    return found
+
+
+def chunks(ids: Sequence[Any]) -> Iterator[list[Any]]:
+    """`ids` in parts that fit one statement."""
+    rest = iter(ids)
+    while some := list(islice(rest, CHUNK)):
+        yield some
+
+
+_BLOBS = {
+    (table.name, column): select(table.c.id, table.c[column]).where(table.c.id.in_(bindparam("ids", expanding=True)))
+    for table, column in ((instset, "ids"), (upset, "ids"), (pkgver, "record"))
+}
+
+
+def _blobs(tx: Tx, table: str, column: str, ids: Sequence[int]) -> list[tuple[int, bytes]]:
+    if tx.connection.dialect.name == "sqlite":
+        return [(i, blob) for i, blob in tx.execute(_BLOBS[table, column], {"ids": ids})]
+    # As binary: the driver's usual text form of bytes is twice as long and has to be decoded.
+    driver = tx.connection.connection.driver_connection
+    with driver.cursor(binary=True) as cursor:  # type: ignore[union-attr]
+        cursor.execute(f"SELECT id, {column} FROM {table} WHERE id = ANY(%s)", [list(ids)])  # noqa: S608
+        return cursor.fetchall()
