@@ -52,6 +52,8 @@ class ManyNodes:
         self._distinct = distinct
         self._random = random.Random(seed)
         self._names = names
+        self._behind: list[tuple[int, int]] = []
+        """For each pair of sets, a name that is behind and the step at which it is installed."""
         self.ids: Ids = SystemIds()
         self.now = NOW
 
@@ -76,9 +78,8 @@ class ManyNodes:
                 secure = step > 0 and chance.random() < 0.4
                 mine.append(
                     PackageVersion(
-                        family=Family.APT, name=f"{'abcdefghijklmnopqrstuvwxyz'[name % 26]}-package-{name}",
-                        arch="all" if name % 5 == 0 else "amd64", version=f"1.{name % 40}.{step}-1", section=section,
-                        priority=priority, repositories=(MAIN, SECURITY) if secure else (MAIN,),
+                        family=Family.APT, name=_name(name), arch=_arch(name), version=_version(name, step),
+                        section=section, priority=priority, repositories=(MAIN, SECURITY) if secure else (MAIN,),
                     )
                 )  # fmt: skip
                 by_day.setdefault(0 if step == 0 else chance.randint(1, 40), []).append(mine[-1])
@@ -133,10 +134,14 @@ class ManyNodes:
         for _ in range(10):  # drift: no two hosts of a role are the same
             names[chance.randrange(COMMON, len(names))] = chance.randrange(COMMON, self._names)
         names = list(dict.fromkeys(names))
+        while len(names) < COMMON + len(role):
+            name = chance.randrange(COMMON, self._names)
+            names += [name] if name not in names else []
         behind = chance.sample([n for n in names if len(versions[n]) > 1], BEHIND)
         steps = {name: chance.randrange(len(versions[name]) - 1) for name in behind}
         installed = sorted(versions[n][steps.get(n, -1)] for n in names)
         upgradable = sorted(lines[n, s] for n, s in steps.items())
+        self._behind.append((behind[0], steps[behind[0]]))
         return array("i", installed).tobytes(), array("i", upgradable).tobytes()
 
     def _make_baselines(self, tx: Tx) -> None:
@@ -171,7 +176,11 @@ class ManyNodes:
             operating_system=OperatingSystem.DEBIAN,
             rules=rules,
             approved_patches=tuple(dict.fromkeys((*globs, *exact[:25]))),
-            rejected_patches=tuple(dict.fromkeys((*(f"*{g[1:]}" for g in globs[:24]), *exact[25:49], *([f"z{change}*"] if group == 0 else [])))),
+            rejected_patches=tuple(
+                dict.fromkeys(
+                    (*(f"*{g[1:]}" for g in globs[:24]), *exact[25:49], *([f"z{change}*"] if group == 0 else []))
+                )
+            ),
             rejected_patches_action=RejectedAction.BLOCK,
         )
 
@@ -210,20 +219,25 @@ class ManyNodes:
             insert(node_facts),
             [
                 {"node_id": ids[n], "valid_from": NOW, "facts_version": 1, "report_digest": f"{n:064d}",
-                 "instset": sets[n // GROUPS % len(sets) if len(sets) < self.nodes else n][0],
-                 "upset": sets[n // GROUPS % len(sets) if len(sets) < self.nodes else n][1],
-                 "state": f"{n:064d}", "parts": {p: f"{n:064d}" for p in ("installed", "state", "times", "upgradable")},
+                 "instset": sets[self._set_of(n)][0], "upset": sets[self._set_of(n)][1],
+                 "state": f"{n:064d}", "parts": dict.fromkeys(("installed", "state", "times", "upgradable"), f"{n:064d}"),
                  "times": times}
                 for n in numbers
             ],
         )  # fmt: skip
-        failed = [n for n in numbers if n % 100 == 7]
+        failed = [
+            {"node_id": ids[n], "name": _name(name), "arch": _arch(name), "version": _version(name, later),
+             "state": "FAILED", "boot_id": "", "detail": "the manager said no"}
+            for n in numbers if n % 100 == 7
+            for name, step in [self._behind[self._set_of(n)]]
+            for later in range(step + 1, len(self._versions[name]))
+        ]  # fmt: skip
         if failed:
-            tx.execute(
-                insert(overlay),
-                [{"node_id": ids[n], "name": "b-package-1", "arch": "amd64", "version": "1.1.1-1", "state": "FAILED",
-                  "boot_id": "", "detail": "the manager said no"} for n in failed],
-            )  # fmt: skip
+            tx.execute(insert(overlay), failed)
+
+    def _set_of(self, number: int) -> int:
+        """Nodes of all groups share a set, unless every node has its own."""
+        return number if self._distinct >= self.nodes else number // GROUPS % self._distinct
 
     def change_baselines(self, change: int) -> None:
         """What five operators' calls of UpdatePatchBaseline do: a new version of each baseline."""
@@ -236,6 +250,18 @@ class ManyNodes:
                 update_baseline(tx, SCOPE, before, replace(after), now=self.now, ids=self.ids)
 
             self.store.write(update)
+
+
+def _name(name: int) -> str:
+    return f"{'abcdefghijklmnopqrstuvwxyz'[name % 26]}-package-{name}"
+
+
+def _arch(name: int) -> str:
+    return "all" if name % 5 == 0 else "amd64"
+
+
+def _version(name: int, step: int) -> str:
+    return f"1.{name % 40}.{step}-1"
 
 
 def _state(number: int) -> bytes:
@@ -258,4 +284,3 @@ def _parts(values: Sequence[T], size: int) -> list[Sequence[T]]:
 
 def _lengths(total: int, size: int) -> list[int]:
     return [min(size, total - start) for start in range(0, total, size)]
-

@@ -2,13 +2,13 @@
 
 from array import array
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from hypothesis import strategies as st
-from tests.property.fleets import Situation, baselines, catalogues, histories, node_facts
+from tests.property.fleets import baselines, catalogues, histories, levels, node_facts
 
-from patchwright.core.approval import Approver
-from patchwright.core.baselines import PatchBaseline
+from patchwright.core.baselines import ApprovalRule, PatchBaseline
 from patchwright.core.facts import NodeFacts
 from patchwright.core.judge_bulk import BulkJudge
 from patchwright.core.judgement import Catalogue, History
@@ -20,18 +20,29 @@ FleetOfNodes = tuple[list[tuple[NodeFacts, History]], list[PatchBaseline], Catal
 
 @st.composite
 def fleets(draw: st.DrawFn) -> FleetOfNodes:
-    """Up to four nodes of one family, up to two baselines, one catalogue."""
+    """Up to five nodes of one family, up to two baselines, one catalogue. In half of the baselines much waits."""
     family = draw(st.sampled_from((Family.DNF, Family.APT)))
-    nodes = draw(st.lists(node_facts(family), min_size=1, max_size=4))
+    nodes = draw(st.lists(node_facts(family), min_size=1, max_size=5))
     seen = [draw(catalogues(facts)).first_seen for facts in nodes]
     catalogue = Catalogue(first_seen={key: at for part in seen for key, at in part.items()})
     histories_of = [(facts, draw(histories(facts))) for facts in nodes]
-    return histories_of, draw(st.lists(baselines(family), min_size=1, max_size=2)), catalogue
+    some = draw(st.lists(st.one_of(baselines(family), waiting(family)), min_size=1, max_size=2))
+    return histories_of, some, catalogue
 
 
-def as_fleet(situation: Situation) -> FleetOfNodes:
-    facts, baseline, catalogue, history = situation
-    return [(facts, history)], [baseline], catalogue
+@st.composite
+def waiting(draw: st.DrawFn, family: Family) -> PatchBaseline:
+    """A baseline that approves everything, some of it later: with dates all over, versions wait or do not."""
+    rules = tuple(
+        ApprovalRule(
+            filters=(),
+            approve_after_days=days,
+            compliance_level=draw(levels),
+            enable_non_security=draw(st.sampled_from((True, True, False))),
+        )
+        for days in draw(st.lists(st.sampled_from((3, 10, 20, 40)), min_size=1, max_size=3))
+    )
+    return replace(draw(baselines(family)), rules=rules, global_filters=(), predefined=False)
 
 
 class Loader:
@@ -78,7 +89,3 @@ class Loader:
         if number not in known:
             (records.add_instset if kind == "inst" else records.add_upset)(number, ordered.tobytes())
         return number
-
-
-def approver_of(baseline: PatchBaseline, product: str, catalogue: Catalogue, now, **more) -> Approver:
-    return Approver(baseline, product, catalogue, now, **more)

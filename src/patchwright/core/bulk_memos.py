@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from patchwright.core.approval import Approver, described, facets_match, rule_hit
+from patchwright.core.approval import Approver, Seen, described, facets_match, rule_hit
 from patchwright.core.bulk_records import UNKNOWN, Ids, Records
 from patchwright.core.filters import Facets, facets_of
 from patchwright.core.judgement import Catalogue, ReleaseSource
@@ -67,46 +67,53 @@ class View:
             found.append(self.descriptions.setdefault(description, len(self.descriptions)))
         return self.profiles.setdefault(tuple(found), len(self.profiles))
 
-    def kinds(self, approver: Approver) -> NDArray[np.int64]:
-        """Profile -> a number that is the same for profiles between which the baseline can't tell on that day."""
+    def kinds(self, approver: Approver) -> "Kinds":
+        """Profiles between which the baseline can't tell on that day are of one kind."""
         baseline = approver.baseline
         rules = _interned([(facets_match(facets, baseline), facets.security) for facets in self.facets])
-        effects = _interned([_effect(day, approver) for day in self.days])
+        releases = [_release_on(day) for day in self.days]
+        effects = _interned([_effect(release, approver) for release in releases])
         rows = np.asarray(list(self.descriptions), np.int64).reshape(-1, 3)
         combined = (rules.of[rows[:, 0]] * len(self.words) + rows[:, 1]) * len(effects.values) + effects.of[rows[:, 2]]
-        present, inverse = np.unique(combined, return_inverse=True)
-        words = list(self.words)
-        alike = []
-        for one in present.tolist():
+        present, first, inverse = np.unique(combined, return_index=True, return_inverse=True)
+        words, singles, alike, seen = list(self.words), [], [], []
+        for one, day in zip(present.tolist(), rows[first, 2].tolist(), strict=True):
             rest, effect = divmod(one, len(effects.values))
-            (matched, security), (classification, severity) = (
-                rules.values[rest // len(words)],
-                words[rest % len(words)],
-            )
+            matched, security = rules.values[rest // len(words)]
+            classification, severity = words[rest % len(words)]
             # A day has a say through the rules that match alone.
             felt = tuple(effects.values[effect][rule - 1] for rule in matched)
+            # The vendor's severity only decides between several notices.
+            singles.append((matched, security, classification, felt))
             alike.append((matched, security, classification, severity, felt))
-        # The vendor's severity only decides between several notices.
-        of_single = _interned([one[:3] + one[4:] for one in alike]).of[inverse]
-        of_description = _interned(alike).of[inverse]
-        kinds = np.zeros(len(self.profiles), np.int64)
-        single = [profile[0] if len(profile) == 1 else UNKNOWN for profile in self.profiles]
-        numbers = np.asarray(single, np.int64)
-        alone = numbers != UNKNOWN
-        kinds[alone] = of_single[numbers[alone]]
-        several: dict[tuple[int, ...], int] = {}
-        beyond = int(of_single.max(initial=0)) + 1
-        for profile, number in self.profiles.items():
-            if len(profile) > 1:
-                kind = tuple(int(of_description[description]) for description in profile)
-                kinds[number] = beyond + several.setdefault(kind, len(several))
-        return kinds
+            seen.append((Seen(matched, releases[day], classification, severity), security))
+        single, several = _interned(singles), _interned(alike)
+        of_single, of_several = single.of[inverse], several.of[inverse]
+        number = np.asarray([p[0] if len(p) == 1 else UNKNOWN for p in self.profiles], np.int64)
+        of_profile = np.where(number != UNKNOWN, of_single.take(number, mode="wrap"), 0)
+        examples: list[tuple[list[Seen], bool]] = [([], False)] * len(single.values)
+        for place, kind in enumerate(single.of.tolist()):
+            examples[kind] = ([seen[place][0]], seen[place][1])
+        known: dict[tuple[int, ...], int] = {}
+        for profile, descriptions in enumerate(self.profiles):
+            if len(descriptions) > 1:
+                kind = tuple(int(of_several[description]) for description in descriptions)
+                of_profile[profile] = known.setdefault(kind, len(examples))
+                if of_profile[profile] == len(examples):
+                    parts = [seen[int(inverse[description])] for description in descriptions]
+                    examples.append(([part for part, _ in parts], parts[0][1]))
+        return Kinds(of_profile, examples)
 
 
-def _effect(day: date | None, approver: Approver) -> tuple[object, ...]:
-    """What a release day means to each rule. Of a release only its UTC date has a say. Source: decisions.md 14."""
-    at = None if day is None else datetime(day.year, day.month, day.day, tzinfo=UTC)
-    release = Release(at=at, source=ReleaseSource.NONE)
+class Kinds(NamedTuple):
+    """`of`: the kind of each profile (or version). `examples`: how one of each kind is seen, and if it is security."""
+
+    of: NDArray[np.int64]
+    examples: list[tuple[list[Seen], bool]]
+
+
+def _effect(release: Release, approver: Approver) -> tuple[object, ...]:
+    """What a release means to each rule. Only its UTC date has a say. Source: decisions.md 14."""
     hits = [
         rule_hit(number, rule, release, waits=approver.waits, classification="", severity="")
         for number, rule in enumerate(approver.baseline.rules, 1)
@@ -117,6 +124,11 @@ def _effect(day: date | None, approver: Approver) -> tuple[object, ...]:
 def _release_day(version: PackageVersion, notice: Notice | None, catalogue: Catalogue) -> date | None:
     at = release_of(version, notice, catalogue).at
     return None if at is None else at.astimezone(UTC).date()
+
+
+def _release_on(day: date | None) -> Release:
+    at = None if day is None else datetime(day.year, day.month, day.day, tzinfo=UTC)
+    return Release(at=at, source=ReleaseSource.NONE)
 
 
 class _Interned(NamedTuple):
@@ -139,18 +151,19 @@ class Profiles:
         self._records = records
         self._views: dict[tuple[str, Hashable], View] = {}
 
-    def kinds(self, numbers: Ids, approver: Approver, dates: Dates) -> NDArray[np.int64]:
-        """For each version a number that is the same for those which `approver` can't tell apart, lists aside."""
+    def kinds(self, numbers: Ids, approver: Approver, dates: Dates) -> Kinds:
+        """The kind of each version: those of one kind `approver` can't tell apart, lists aside."""
         if len(self._views) > MAX_VIEWS:
             self._views.clear()
         view = self._views.setdefault((approver.product, dates.key), View())
         view.known = _grown(view.known, len(self._records.versions))
         for number in numbers[view.known.take(numbers) == UNKNOWN].tolist():
             view.known[number] = view.number(self._records.versions[number], approver.product, approver.catalogue)
-        found = view.kinds(approver).take(view.known.take(numbers))
+        kinds = view.kinds(approver)
+        found = kinds.of.take(view.known.take(numbers))
         if dates.settled is not None:
             view.known[numbers[~dates.settled.take(numbers)]] = UNKNOWN
-        return found
+        return Kinds(found, kinds.examples)
 
 
 class Lists:

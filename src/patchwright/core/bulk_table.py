@@ -7,23 +7,42 @@ from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from functools import cache
 from operator import attrgetter
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from patchwright.core.approval import Approval, Approver
+from patchwright.core.approval import Approval, Approver, Trace
 from patchwright.core.bulk_memos import Dates, Lists, Profiles
 from patchwright.core.bulk_records import Ids, Records
 from patchwright.core.judge import HostHistory, count, judge_slot, levels_of
 from patchwright.core.judgement import Counts
-from patchwright.core.slots import SlotFacts
+from patchwright.core.patches import PackageVersion
+from patchwright.core.slots import SlotFacts, native_slot
 from patchwright.core.values import LEVELS, ComplianceLevel, Family
 
 Numbers = NDArray[np.int64]
 NO_HISTORY = HostHistory(failed_reasons={})
+MAX_OUTCOMES = 20_000
+ANY_ENTRY = "*"
+"""Stands for the entry that names a version: which one it is does not count."""
 COUNTS = len(fields(Counts))
 WIDTH = COUNTS + 2 * len(LEVELS)
 """Numbers of a row: the counts, then compliant and non-compliant lines by level, the highest level first."""
+
+
+class CountingApprover(Approver):
+    """An approver for judgements that are only counted: it may answer for a version what it said of one like it.
+
+    Reasons are not for reading here: which noes there were is not worked out.
+    """
+
+    def remember(self, version: PackageVersion, approval: Approval) -> None:
+        """Answer `approval` for `version`, which no rule can tell from the one that it was given for."""
+        self._approvals[version] = approval
+
+    def traced(self, version: PackageVersion) -> tuple[Approval, Trace]:
+        return self.approval_of(version), Trace()
 
 
 Outcome = tuple[int, ...]
@@ -58,6 +77,13 @@ class _Standing:
     classification: str
 
 
+class Place(NamedTuple):
+    """A slot of some pair: a unit, or an installed version that nothing speaks of."""
+
+    is_unit: bool
+    number: int
+
+
 class Table:
     """`codes` says for each version, `unit_codes` for each unit, which row of `rows` or `unit_rows` it adds.
 
@@ -65,11 +91,16 @@ class Table:
     `ranks` and `unit_ranks` index `instants`, its length for never: when time alone next changes a version or unit.
     """
 
-    def __init__(self, records: Records, approver: Approver, profiles: Profiles, lists: Lists, dates: Dates) -> None:
+    def __init__(
+        self, records: Records, approver: CountingApprover, profiles: Profiles, lists: Lists, dates: Dates
+    ) -> None:
         self.approver = approver
         self._records = records
         numbers = records.of_family(approver.family)
-        kind, first, approvals = self._approvals(numbers, profiles, lists, dates)
+        kind, approvals = self._approvals(numbers, profiles, lists, dates)
+        self._approvals_of_kind = approvals
+        self._kind_of = np.zeros(len(records.versions), np.int64)
+        self._kind_of[numbers] = kind
         self.instants: list[datetime] = sorted({a.next_change_at for a in approvals if a.next_change_at is not None})
         self.ranks = self._ranks(numbers, kind, approvals)
         self.unit_ranks = np.full(len(records.own), len(self.instants), np.int32)
@@ -81,6 +112,7 @@ class Table:
         alone, self.codes = self._alone(numbers)
         differences, self.unit_codes = self._units(alone)
         self.rows, self.unit_rows = _array(alone), _array(differences)
+        self._outcomes: dict[tuple[Place, frozenset[str], frozenset[str]], Outcome] = {}
         self.early = {
             unit
             for unit, versions in records.replaced.items()
@@ -88,16 +120,41 @@ class Table:
         }
         """Units of odd slots whose older versions would put a wrong date forward."""
 
+    def outcome(self, place: Place, history: HostHistory) -> Outcome:
+        """What one slot adds on a host with that history: nodes on which the same has failed are alike."""
+        number = self._records.own[place.number] if place.is_unit else place.number
+        slot = native_slot(self._records.versions[number].slot, history.native_arch)
+        failed = frozenset(version for named, version in history.failed if named == slot)
+        pending = frozenset(version for named, version in history.pending_reboot if named == slot)
+        key = (place, failed, pending)
+        if key not in self._outcomes:
+            if len(self._outcomes) > MAX_OUTCOMES:
+                self._outcomes.clear()
+            of = self._records.slot_of_unit if place.is_unit else self._records.slot_of_version
+            self._outcomes[key] = outcome_of(of(place.number), self.approver, history)
+        return self._outcomes[key]
+
     def _approvals(
         self, numbers: Ids, profiles: Profiles, lists: Lists, dates: Dates
-    ) -> tuple[Numbers, Ids, list[Approval]]:
-        """The kind of each version, the first version of each kind, and what the baseline says of that one."""
-        approver, versions = self.approver, self._records.versions
-        seen = profiles.kinds(numbers, approver, dates)
-        rejected = lists.named(approver.baseline.rejected_patches, numbers)
-        approved = lists.named(approver.baseline.approved_patches, numbers)
-        _, first, kind = np.unique(seen * 4 + rejected * 2 + approved, return_index=True, return_inverse=True)
-        return kind, numbers[first], [approver.approval_of(versions[number]) for number in numbers[first].tolist()]
+    ) -> tuple[Numbers, list[Approval]]:
+        """The kind of each version, and for each kind what the baseline says of it."""
+        baseline = self.approver.baseline
+        seen = profiles.kinds(numbers, self.approver, dates)
+        rejected = lists.named(baseline.rejected_patches, numbers)
+        approved = lists.named(baseline.approved_patches, numbers)
+        present, kind = np.unique(seen.of * 4 + rejected * 2 + approved, return_inverse=True)
+        approvals = []
+        for one in present.tolist():
+            example, security = seen.examples[one // 4]
+            approvals.append(
+                self.approver.weigh(
+                    example,
+                    security=security,
+                    rejected_entry=ANY_ENTRY if one & 2 else None,
+                    approved_entry=ANY_ENTRY if one & 1 else None,
+                )
+            )
+        return kind, approvals
 
     def _ranks(self, numbers: Ids, kind: Numbers, approvals: list[Approval]) -> Ids:
         rank: dict[datetime | None, int] = {instant: place for place, instant in enumerate(self.instants)}
@@ -113,6 +170,7 @@ class Table:
         present, first = np.unique(mine, return_index=True)
         code_of = np.zeros(self._standings, np.int32)
         for standing, at in zip(present.tolist(), first.tolist(), strict=True):
+            self._remember([int(numbers[at])])
             outcome = outcome_of(self._records.slot_of_version(int(numbers[at])), self.approver)
             code_of[standing] = known.setdefault(outcome, len(known))
         codes = np.zeros(len(self._standing_of), np.int32)
@@ -135,10 +193,15 @@ class Table:
             codes[units] = np.asarray(differences, np.int32)[inverse]
             self.unit_ranks[units] = self.ranks[versions].min(axis=1)
         for unit in records.units_by_themselves(family):
+            self._remember([*records.stands_for(unit), *records.offers[unit]])
             outcome = outcome_of(records.slot_of_unit(unit), self.approver)
             codes[unit] = _less(outcome, [alone[self.codes[v]] for v in records.stands_for(unit)], known)
             self.unit_ranks[unit] = min(self.ranks[version] for version in (records.own[unit], *records.offers[unit]))
         return list(known), codes
+
+    def _remember(self, numbers: list[int]) -> None:
+        for number in numbers:
+            self.approver.remember(self._records.versions[number], self._approvals_of_kind[self._kind_of[number]])
 
     def _fold(self, units: Ids, versions: Ids) -> Numbers:
         """What the slots of units with equally many offers come to, offer by offer in ascending order.
@@ -154,6 +217,7 @@ class Table:
             for step, at in zip(steps, first.tolist(), strict=True):
                 if step not in self._longer:
                     slot = self._records.slot_of_unit(int(units[at]))
+                    self._remember(versions[at].tolist())
                     outcome = outcome_of(replace(slot, offers=slot.offers[:column]), self.approver)
                     self._longer[step] = self._states.setdefault(outcome, len(self._states))
             state = np.asarray([self._longer[step] for step in steps], np.int64)[inverse]

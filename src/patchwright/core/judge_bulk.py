@@ -12,15 +12,13 @@ from datetime import UTC, datetime
 import numpy as np
 from numpy.typing import NDArray
 
-from patchwright.core.approval import Approver
 from patchwright.core.bulk_memos import NEVER_DATED, Dates, Lists, Profiles
 from patchwright.core.bulk_pairs import Pairs
 from patchwright.core.bulk_records import Ids, Records
-from patchwright.core.bulk_table import COUNTS, WIDTH, Numbers, Table, of_nothing, outcome_of
+from patchwright.core.bulk_table import COUNTS, NO_HISTORY, WIDTH, CountingApprover, Numbers, Place, Table, of_nothing
 from patchwright.core.facts import HostState, NodeFacts
 from patchwright.core.judge import host_history
 from patchwright.core.judgement import Counts, History, Levels
-from patchwright.core.slots import SlotFacts
 from patchwright.core.values import LEVELS, ComplianceLevel, ComplianceStatus, OperatingSystem, Slot
 
 CHUNK = 200_000
@@ -48,7 +46,7 @@ class BulkJudge:
         self._lists = Lists(self.records)
         self._tables: dict[Hashable, Table] = {}
 
-    def table(self, approver: Approver, *, baseline_key: Hashable, dates: Dates = NEVER_DATED) -> Table:
+    def table(self, approver: CountingApprover, *, baseline_key: Hashable, dates: Dates = NEVER_DATED) -> Table:
         """The table of `approver`. `baseline_key` tells baselines and their versions apart, `dates` its catalogue.
 
         Approvals change at 00:00Z only (decisions.md 14), so one table serves all instants of a day.
@@ -99,13 +97,12 @@ class BulkJudge:
         """
         seen = host_history(history, _host(native, boot_id))
         changed = np.zeros(WIDTH, np.int64)
-        for slot in self._slots_named(pair, native, {named for named, _ in (*seen.failed, *seen.pending_reboot)}):
-            after = outcome_of(slot, table.approver, seen)
-            changed += np.asarray(after) - np.asarray(outcome_of(slot, table.approver))
+        for place in self._slots_named(pair, native, {named for named, _ in (*seen.failed, *seen.pending_reboot)}):
+            changed += np.asarray(table.outcome(place, seen)) - np.asarray(table.outcome(place, NO_HISTORY))
         return changed
 
-    def _slots_named(self, pair: int, native: str, named: Collection[Slot]) -> Iterator[SlotFacts]:
-        """The pair's slots among `named`, as the scalar rules see them."""
+    def _slots_named(self, pair: int, native: str, named: Collection[Slot]) -> Iterator[Place]:
+        """The pair's slots among `named`."""
         records = self.records
         wanted = [number for slot in named if (number := records.slot_number(slot, native)) is not None]
         slot_of = records.keys(native)
@@ -113,11 +110,11 @@ class BulkJudge:
         told: set[int] = set()
         for unit in units[np.isin(slot_of.take(records.owns().take(units)), wanted)].tolist():
             told.update(records.stands_for(unit))
-            yield records.slot_of_unit(unit)
+            yield Place(True, unit)
         installed = np.frombuffer(records.instsets[self.pairs.instsets[pair]], np.int32)
         for number in installed[np.isin(slot_of.take(installed), wanted)].tolist():
             if number not in told:
-                yield records.slot_of_version(number)
+                yield Place(False, number)
 
 
 def statuses(numbers: Numbers) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:

@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from patchwright.core.approval import Approver, AptDelays
-from patchwright.core.bulk_table import COUNTS, Numbers, Table
+from patchwright.core.approval import AptDelays
+from patchwright.core.bulk_table import COUNTS, CountingApprover, Numbers, Table
 from patchwright.core.facts import HostState, InstalledPackage, NodeFacts
 from patchwright.core.judge_bulk import Totals, statuses
 from patchwright.core.judgement import Counts, Levels, Unjudged
@@ -35,6 +35,10 @@ MAX_BYTES = 300_000_000
 DAY = 86_400_000_000
 """Microseconds. Approvals change at 00:00Z only, so that all instants of a UTC day are judged alike (decisions.md 14)."""
 _BULK_FAMILIES = frozenset({Family.APT, Family.DNF, Family.YUM, Family.ZYPPER})
+
+
+_Alike = tuple[str, str, str | None, tuple[tuple[str, str], ...], HostKind | None, bool, int]
+"""Account, region, system, tags that name a group, kind of host, whether nothing is installed, UTC day."""
 
 
 class _Group(NamedTuple):
@@ -105,11 +109,11 @@ class FleetJudge:
         """Judge the nodes that are due by a change, by a row of their own or by time, those behind `after`. Reads only."""
         found = Slice()
         due, found.last = _due(tx, changes, to_micros(now), after)
-        if self._known.bytes > MAX_BYTES:
+        if self._known.size > MAX_BYTES:
             self._known = Known()
         for start in range(0, len(due), LOAD):
             self._known.load(tx, due[start : start + LOAD])
-            if self._known.bytes > MAX_BYTES and start + LOAD < len(due):
+            if self._known.size > MAX_BYTES and start + LOAD < len(due):
                 due = due[: start + LOAD]
                 found.last = due[-1].id
                 break
@@ -118,28 +122,30 @@ class FleetJudge:
         return found
 
     def _groups(self, tx: Tx, due: Sequence[DueNode], others: list[DueNode]) -> dict[_Group, list[DueNode]]:
-        tags: dict[Scope, Mapping[str, tuple[tuple[str, str], ...]]] = {}
-        scopes: dict[tuple[str, str], Scope] = {}
-        groups: dict[tuple[object, ...], list[DueNode]] = {}
+        known, records = self._known, self._known.judge.records
+        places: dict[tuple[str, str], tuple[Scope, Mapping[str, tuple[tuple[str, str], ...]]]] = {}
+        alike: dict[_Alike, list[DueNode]] = {}
         for node in due:
-            place = (node.account, node.region)
-            scope = scopes.get(place)
-            if scope is None:
-                scope = scopes[place] = Scope(account=node.account, region=node.region)
-                tags[scope] = bulk_facts.group_tags(tx, scope)
-            kind = None if node.facts_id is None else self._known.kind_of(node.facts_id)
-            empty = node.instset is not None and not self._known.judge.records.instsets[node.instset]
-            day = judged_at(node) // DAY
-            key = (scope, node.operating_system, tags[scope].get(node.id, ()), kind, empty, day)
-            groups.setdefault(key, []).append(node)
-        found: dict[_Group, list[DueNode]] = {}
-        for (scope, system, tagged, kind, empty, day), nodes in groups.items():
-            group = self._group(tx, scope, system, dict(tagged), kind, empty, day)  # type: ignore[arg-type]
+            place = places.get((node.account, node.region))
+            if place is None:
+                scope = Scope(account=node.account, region=node.region)
+                place = places[node.account, node.region] = (scope, bulk_facts.group_tags(tx, scope))
+            kind = None if node.facts_id is None else known.kind_of(node.facts_id)
+            empty = node.instset is not None and not records.instsets[node.instset]
+            at = node.caused_at if node.judged_at is None else max(node.caused_at, node.judged_at)
+            key = (node.account, node.region, node.operating_system, place[1].get(node.id, ()), kind, empty, at // DAY)
+            found = alike.get(key)
+            if found is None:
+                found = alike[key] = []
+            found.append(node)
+        groups: dict[_Group, list[DueNode]] = {}
+        for (account, region, system, tagged, kind, empty, day), nodes in alike.items():
+            group = self._group(tx, places[account, region][0], system, dict(tagged), kind, empty, day)
             if group is None:
                 others += nodes
             else:
-                found.setdefault(group, []).extend(nodes)
-        return found
+                groups.setdefault(group, []).extend(nodes)
+        return groups
 
     def _group(
         self,
@@ -188,7 +194,7 @@ class FleetJudge:
         dated: DatedCatalogue = NO_DATES
         if waits_for_dates(governed.baseline):
             dated = self._known.dated(tx, group.account)
-        approver = Approver(
+        approver = CountingApprover(
             governed.baseline, group.product, dated.catalogue, from_micros(group.day * DAY), apt_delays=self._apt_delays
         )
         key = (governed.baseline.id, governed.version, group.account)

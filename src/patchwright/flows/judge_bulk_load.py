@@ -76,7 +76,7 @@ class Known:
         self._dates: dict[str, _Dates] = {}
 
     @property
-    def bytes(self) -> int:
+    def size(self) -> int:
         """About how much it takes, versions and tables aside."""
         return self.judge.records.bytes + 150 * len(self._kinds)
 
