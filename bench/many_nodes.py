@@ -19,6 +19,7 @@ from patchwright.core.baselines import ApprovalRule, FilterKey, PatchBaseline, P
 from patchwright.core.patches import PackageVersion, Repository
 from patchwright.core.values import BaselineId, ComplianceLevel, Family, NodeId, OperatingSystem, Scope
 from patchwright.flows.change_baseline import update_baseline
+from patchwright.flows.facts_document import PARTS
 from patchwright.flows.judge_fleet import mark_due
 from patchwright.flows.ports import Ids
 from patchwright.server.clock import SystemIds
@@ -220,7 +221,7 @@ class ManyNodes:
             [
                 {"node_id": ids[n], "valid_from": NOW, "facts_version": 1, "report_digest": f"{n:064d}",
                  "instset": sets[self._set_of(n)][0], "upset": sets[self._set_of(n)][1],
-                 "state": f"{n:064d}", "parts": dict.fromkeys(("installed", "state", "times", "upgradable"), f"{n:064d}"),
+                 "state": f"{n:064d}", "parts": dict.fromkeys(PARTS, f"{n:064d}"),
                  "times": times}
                 for n in numbers
             ],

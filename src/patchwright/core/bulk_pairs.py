@@ -24,9 +24,12 @@ class Pairs:
     def __init__(self, records: Records) -> None:
         self._records = records
         self.numbers: dict[PairKey, int] = {}
-        self.instsets: list[int] = []
-        self.units: list[bytes] = []
-        """Pair -> its units as native 32-bit integers."""
+        self.unit_sets: list[bytes] = []
+        """Sets of units as native 32-bit integers; usually those of an upgradable set, shared by many pairs."""
+        self._number_of_set: dict[int, int] = {}
+        self._instsets: list[int] = []
+        self._unit_sets: list[int] = []
+        self._arrays = (np.empty(0, np.int64), np.empty(0, np.int64))
         self._places = np.empty(0, np.int32)
         self._line_places = np.empty(0, np.int32)
 
@@ -39,9 +42,23 @@ class Pairs:
             for start in range(0, len(mine), TOGETHER):
                 some = mine[start : start + TOGETHER]
                 for key, units in zip(some, self._units(native, some, slot_of), strict=True):
-                    self.numbers[key] = len(self.units)
-                    self.instsets.append(key[1])
-                    self.units.append(units)
+                    self.numbers[key] = len(self._instsets)
+                    self._instsets.append(key[1])
+                    number = self._number_of_set.setdefault(id(units), len(self.unit_sets))
+                    if number == len(self.unit_sets):
+                        self.unit_sets.append(units)  # kept, so that its identity stays its own
+                    self._unit_sets.append(number)
+
+    def sets(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Pair -> its installed set, and the number of its set of units."""
+        if len(self._arrays[0]) < len(self._instsets):
+            self._arrays = (np.asarray(self._instsets, np.int64), np.asarray(self._unit_sets, np.int64))
+        return self._arrays
+
+    def members(self, pair: int) -> tuple[Ids, Ids]:
+        """The installed versions and the units of one pair."""
+        installed = np.frombuffer(self._records.instsets[self._instsets[pair]], np.int32)
+        return installed, np.frombuffer(self.unit_sets[self._unit_sets[pair]], np.int32)
 
     def _units(self, native: str, some: Sequence[PairKey], slot_of: Ids) -> list[bytes]:
         records = self._records

@@ -64,26 +64,28 @@ class BulkJudge:
     def judge(self, table: Table, pairs: Sequence[int]) -> Totals:
         """The judgement of each pair, without any history."""
         records, never = self.records, len(table.instants)
-        sets, set_of = _distinct([self.pairs.instsets[pair] for pair in pairs])
-        numbers, ranks = _sums(
-            [records.instsets[number] for number in sets], table.codes, table.rows, table.ranks, never
-        )
-        blobs, blob_of = _distinct_blobs([self.pairs.units[pair] for pair in pairs])
+        chosen = np.asarray(pairs, np.int64)
+        instset_of, unit_set_of = self.pairs.sets()
+        sets, set_of = np.unique(instset_of.take(chosen), return_inverse=True)
+        installed = [records.instsets[number] for number in sets.tolist()]
+        numbers, ranks = _sums(installed, table.codes, table.rows, table.ranks, never)
+        sets, blob_of = np.unique(unit_set_of.take(chosen), return_inverse=True)
+        blobs = [self.pairs.unit_sets[number] for number in sets.tolist()]
         more, unit_ranks = _sums(blobs, table.unit_codes, table.unit_rows, table.unit_ranks, never)
         ranks = np.minimum(ranks.take(set_of), unit_ranks.take(blob_of))
         if table.early:
             wrong = _with_any(blobs, table.early)
             for place in np.nonzero(wrong.take(blob_of))[0].tolist():
                 ranks[place] = self._rank_without_older(table, pairs[place])
-        total = numbers.take(set_of, axis=0) + more.take(blob_of, axis=0)
+        total = numbers.take(set_of, axis=0)
+        total += more.take(blob_of, axis=0)
         total[:, :COUNTS] += np.asarray(of_nothing(table.approver.family), np.int64)
         return Totals(total, ranks, table.instants)
 
     def _rank_without_older(self, table: Table, pair: int) -> int:
         """The earliest change of a pair, older versions of odd slots left aside: the judge looks at the newest only."""
-        units = np.frombuffer(self.pairs.units[pair], np.int32)
+        installed, units = self.pairs.members(pair)
         older = [version for unit in units.tolist() for version in self.records.replaced.get(unit, ())]
-        installed = np.frombuffer(self.records.instsets[self.pairs.instsets[pair]], np.int32)
         kept = installed[~np.isin(installed, older)]
         return min(
             int(table.ranks.take(kept).min(initial=len(table.instants))),
@@ -106,12 +108,11 @@ class BulkJudge:
         records = self.records
         wanted = [number for slot in named if (number := records.slot_number(slot, native)) is not None]
         slot_of = records.keys(native)
-        units = np.frombuffer(self.pairs.units[pair], np.int32)
+        installed, units = self.pairs.members(pair)
         told: set[int] = set()
         for unit in units[np.isin(slot_of.take(records.owns().take(units)), wanted)].tolist():
             told.update(records.stands_for(unit))
             yield Place(True, unit)
-        installed = np.frombuffer(records.instsets[self.pairs.instsets[pair]], np.int32)
         for number in installed[np.isin(slot_of.take(installed), wanted)].tolist():
             if number not in told:
                 yield Place(False, number)
@@ -147,25 +148,6 @@ def _host(native: str, boot_id: str) -> NodeFacts:
     """As much of a host as its history is narrowed by."""
     state = HostState(manager="", arch=native, boot_id=boot_id)
     return NodeFacts(operating_system=OperatingSystem.DEBIAN, product="", installed=(), upgradable=(), state=state)
-
-
-def _distinct(values: Sequence[int]) -> tuple[list[int], Numbers]:
-    """Each value once, and for every place which of them it is."""
-    found, place = np.unique(np.asarray(values, np.int64), return_inverse=True)
-    return found.tolist(), place
-
-
-def _distinct_blobs(blobs: Sequence[bytes]) -> tuple[list[bytes], Numbers]:
-    """The same for sets that are one object where they are one set."""
-    numbers: dict[int, int] = {}
-    found: list[bytes] = []
-    place = []
-    for blob in blobs:
-        number = numbers.setdefault(id(blob), len(found))
-        if number == len(found):
-            found.append(blob)
-        place.append(number)
-    return found, np.asarray(place, np.int64)
 
 
 def _with_any(blobs: Sequence[bytes], units: set[int]) -> NDArray[np.bool_]:

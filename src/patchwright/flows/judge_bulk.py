@@ -1,6 +1,6 @@
 """Judge all nodes that are due, however many, from one snapshot: the verdicts of a fleet as plain rows."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import astuple, dataclass, field
 from datetime import datetime
 from typing import NamedTuple
@@ -23,7 +23,6 @@ from patchwright.store.bulk_facts import DueNode
 from patchwright.store.columns import from_micros, to_micros
 from patchwright.store.due_judgements import Change
 from patchwright.store.engine import Tx
-from patchwright.store.judgements import pack_levels
 from patchwright.store.verdict_rows import Row
 
 SLICE = 100_000
@@ -33,7 +32,7 @@ LOAD = 5_000
 MAX_BYTES = 300_000_000
 """Of sets in memory. A fleet with more is judged in several slices, each with a memory of its own."""
 DAY = 86_400_000_000
-"""Microseconds. Approvals change at 00:00Z only, so that all instants of a UTC day are judged alike (decisions.md 14)."""
+"""Microseconds. Approvals change at 00:00Z only: all instants of a UTC day are judged alike (decisions.md 14)."""
 _BULK_FAMILIES = frozenset({Family.APT, Family.DNF, Family.YUM, Family.ZYPPER})
 
 
@@ -80,7 +79,8 @@ class Verdicts:
         for place, (node, state, top, counts, next_change) in enumerate(every):
             yield (
                 node.id, node.account, node.region, *common, state, reason, names[top], *counts,
-                levels[place * width : (place + 1) * width], node.facts_id, next_change, judged_at(node), node.judged_at,
+                levels[place * width : (place + 1) * width], node.facts_id, next_change,
+                judged_at(node), node.judged_at,
             )  # fmt: skip
 
 
@@ -88,7 +88,6 @@ class Verdicts:
 class Slice:
     """What one snapshot gave. `others`: nodes for the plain judge. `last`: the id to go on behind, None at the end."""
 
-    verdicts: list[Verdicts] = field(default_factory=list)
     others: list[DueNode] = field(default_factory=list)
     last: str | None = None
 
@@ -105,8 +104,13 @@ class FleetJudge:
         self._apt_delays = apt_delays
         self._known = Known()
 
-    def judge(self, tx: Tx, changes: Sequence[Change], now: datetime, *, after: str = "") -> Slice:
-        """Judge the nodes that are due by a change, by a row of their own or by time, those behind `after`. Reads only."""
+    def judge(
+        self, tx: Tx, changes: Sequence[Change], now: datetime, keep: Callable[[Verdicts], None], *, after: str = ""
+    ) -> Slice:
+        """Judge the nodes that are due by a change, by a row of their own or by time, those behind `after`.
+
+        Reads only; gives each group's verdicts to `keep` while the next group is judged.
+        """
         found = Slice()
         due, found.last = _due(tx, changes, to_micros(now), after)
         if self._known.size > MAX_BYTES:
@@ -118,7 +122,7 @@ class FleetJudge:
                 found.last = due[-1].id
                 break
         for group, nodes in self._groups(tx, due, found.others).items():
-            found.verdicts.append(self._judge_group(tx, group, nodes))
+            keep(self._judge_group(tx, group, nodes))
         return found
 
     def _groups(self, tx: Tx, due: Sequence[DueNode], others: list[DueNode]) -> dict[_Group, list[DueNode]]:
@@ -130,8 +134,8 @@ class FleetJudge:
             if place is None:
                 scope = Scope(account=node.account, region=node.region)
                 place = places[node.account, node.region] = (scope, bulk_facts.group_tags(tx, scope))
-            kind = None if node.facts_id is None else known.kind_of(node.facts_id)
-            empty = node.instset is not None and not records.instsets[node.instset]
+            held = None if node.facts_id is None else known.held(node.facts_id)
+            kind, empty = (None, False) if held is None else (held.kind, not records.instsets[held.instset])
             at = node.caused_at if node.judged_at is None else max(node.caused_at, node.judged_at)
             key = (node.account, node.region, node.operating_system, place[1].get(node.id, ()), kind, empty, at // DAY)
             found = alike.get(key)
@@ -178,9 +182,10 @@ class FleetJudge:
             numbers = np.asarray([_UNJUDGED] * len(nodes), np.int64)
             return Verdicts(group.governed, group.unjudged, nodes, numbers, [None] * len(nodes))
         judge, native = self._known.judge, group.kind.arch
-        keys = [(native, node.instset, node.upset) for node in nodes]
-        judge.pairs.add(set(keys))  # type: ignore[arg-type]  # facts always have both sets
-        pairs = [judge.pairs.numbers[key] for key in keys]  # type: ignore[index]
+        held = [self._known.held(node.facts_id) for node in nodes if node.facts_id is not None]
+        keys = [(native, one.instset, one.upset) for one in held]
+        judge.pairs.add(set(keys))
+        pairs = [judge.pairs.numbers[key] for key in keys]
         table = self._table(tx, group)
         totals = judge.judge(table, pairs)
         self._correct(tx, table, totals, nodes, pairs, native)

@@ -12,7 +12,7 @@ from patchwright.core.bulk_memos import NEVER_DATED, Dates
 from patchwright.core.bulk_records import Ids, Records
 from patchwright.core.judge_bulk import BulkJudge
 from patchwright.core.judgement import Catalogue, FirstSeen, FirstSeenKey
-from patchwright.core.patches import PackageVersion
+from patchwright.core.patches import PackageVersion, Repository
 from patchwright.core.values import Family
 from patchwright.store import bulk_facts, first_seen
 from patchwright.store.bulk_facts import DueNode
@@ -27,6 +27,14 @@ class HostKind(NamedTuple):
     arch: str
     os_version: str
     sources_digest: str
+
+
+class Held(NamedTuple):
+    """One facts record: the kind of its host, and its sets."""
+
+    kind: HostKind
+    instset: int
+    upset: int
 
 
 class _Os(msgspec.Struct):
@@ -72,44 +80,44 @@ class Known:
 
     def __init__(self) -> None:
         self.judge = BulkJudge()
-        self._kinds: dict[int, HostKind] = {}
+        self._held: dict[int, Held] = {}
+        self._kinds: dict[HostKind, HostKind] = {}
+        self._repositories: dict[tuple[Repository, ...], tuple[Repository, ...]] = {}
         self._dates: dict[str, _Dates] = {}
 
     @property
     def size(self) -> int:
         """About how much it takes, versions and tables aside."""
-        return self.judge.records.bytes + 150 * len(self._kinds)
+        return self.judge.records.bytes + 150 * len(self._held)
 
     def load(self, tx: Tx, nodes: Sequence[DueNode]) -> None:
-        """Read what is not yet known of these nodes' sets and hosts."""
-        records = self.judge.records
-        wanted = {n.instset for n in nodes if n.instset is not None} - records.instsets.keys()
-        for some in bulk_facts.chunks(sorted(wanted)):
+        """Read what is not yet known of these nodes' facts."""
+        records, held = self.judge.records, self._held
+        fresh = [n.facts_id for n in nodes if n.facts_id is not None and n.facts_id not in held]
+        for facts_id, installed, upgradable, body in bulk_facts.held(tx, fresh):
+            state = _state.decode(body)
+            kind = HostKind(state.manager, state.arch, state.os.version_id, state.sources_digest)
+            held[facts_id] = Held(self._kinds.setdefault(kind, kind), installed, upgradable)
+        mine = [held[facts_id] for facts_id in fresh]
+        for some in bulk_facts.chunks(sorted({one.instset for one in mine} - records.instsets.keys())):
             found = bulk_facts.sets(tx, instset, some)
             self._learn_versions(tx, [blob for _, blob in found])
             for number, blob in found:
                 records.add_instset(number, blob)
-        wanted = {n.upset for n in nodes if n.upset is not None} - records.upsets.keys()
-        for some in bulk_facts.chunks(sorted(wanted)):
+        for some in bulk_facts.chunks(sorted({one.upset for one in mine} - records.upsets.keys())):
             found = bulk_facts.sets(tx, upset, some)
             self._learn_lines(tx, [blob for _, blob in found])
             for number, blob in found:
                 records.add_upset(number, blob)
-        fresh = [n.facts_id for n in nodes if n.facts_id is not None and n.facts_id not in self._kinds]
-        same: dict[HostKind, HostKind] = {}
-        for facts_id, body in bulk_facts.states(tx, fresh):
-            state = _state.decode(body)
-            kind = HostKind(state.manager, state.arch, state.os.version_id, state.sources_digest)
-            self._kinds[facts_id] = same.setdefault(kind, kind)
 
-    def kind_of(self, facts_id: int) -> HostKind:
-        return self._kinds[facts_id]
+    def held(self, facts_id: int) -> Held:
+        return self._held[facts_id]
 
     def _learn_versions(self, tx: Tx, blobs: Sequence[bytes]) -> None:
         numbers = self.judge.records.version_numbers
         missing = _unknown(blobs, numbers.unknown)
         if len(missing):
-            self.judge.records.add_versions(bulk_facts.versions(tx, missing.tolist()))
+            self.judge.records.add_versions(bulk_facts.versions(tx, missing.tolist(), self._repositories))
 
     def _learn_lines(self, tx: Tx, blobs: Sequence[bytes]) -> None:
         missing = _unknown(blobs, self.judge.records.line_numbers.unknown)
@@ -133,7 +141,7 @@ class Known:
 
 def boots(tx: Tx, facts_ids: Sequence[int]) -> dict[int, str]:
     """The boot in which each of these facts was taken."""
-    return {facts_id: _state.decode(body).boot_id for facts_id, body in bulk_facts.states(tx, facts_ids)}
+    return {one.id: _state.decode(one.state).boot_id for one in bulk_facts.held(tx, facts_ids)}
 
 
 def _unknown(blobs: Sequence[bytes], unknown: Callable[[Ids], Ids]) -> Ids:

@@ -2,8 +2,8 @@
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -20,7 +20,7 @@ from patchwright.store.engine import Engine, Tx
 from patchwright.store.judgements import Due
 
 if TYPE_CHECKING:
-    from patchwright.flows.judge_bulk import FleetJudge, Slice
+    from patchwright.flows.judge_bulk import FleetJudge, Slice, Verdicts
     from patchwright.store.bulk_facts import DueNode
 
 BATCH = 200
@@ -60,6 +60,7 @@ class JudgingLoop:
         self._store = store
         self._apt_delays = apt_delays
         self._fleet: FleetJudge | None = None
+        self._size = BULK_WRITE
 
     def turn(self, now: datetime) -> datetime | None:
         """One batch. Returns `now` while there is more, else when time alone next changes something."""
@@ -117,8 +118,18 @@ class JudgingLoop:
             self._fleet = FleetJudge(self._apt_delays)
         fleet, after, others = self._fleet, "", list[Due]()
         while True:
-            part = self._store.read(lambda tx, after=after: fleet.judge(tx, changes, now, after=after))  # type: ignore[misc]
-            self._write_many(part)
+            with ThreadPoolExecutor(1, thread_name_prefix="judging-write") as beside:
+                written: list[Future[None]] = []
+
+                def judge(tx: Tx, after: str = after, written: list[Future[None]] = written) -> "Slice":
+                    def keep(verdicts: "Verdicts") -> None:
+                        written.append(beside.submit(self._write_many, verdicts))
+
+                    return fleet.judge(tx, changes, now, keep, after=after)
+
+                part = self._store.read(judge)
+                for one in written:
+                    one.result()
             others += self._keep_due(part.others)
             if part.last is None:
                 break
@@ -129,16 +140,23 @@ class JudgingLoop:
         for start in range(0, len(others), BATCH):
             self._judge_items(others[start : start + BATCH])
 
-    def _write_many(self, part: "Slice") -> None:
+    def _write_many(self, verdicts: "Verdicts") -> None:
         """One transaction after another; the rows of the next are made while the last is written."""
-        size, written = BULK_WRITE, 0
+        from patchwright.store import verdict_rows
+
+        size, first, last = self._size, 0, 0
         pending: Future[float] | None = None
-        for work, count in _transactions(part, lambda: size):
+        while last < len(verdicts.nodes):
+            count, first = last - first, last
+            last = min(first + size, len(verdicts.nodes))
+            rows = list(verdicts.rows(first, last))
+            tickets = [(node.id, node.ticket) for node in verdicts.nodes[first:last] if node.ticket]
             if pending is not None:
-                size = _fitted(written, pending.result(), BULK_SECONDS[self._store.dialect])
-            pending, written = self._store.submit_write(work), count
+                size = _fitted(count, pending.result(), BULK_SECONDS[self._store.dialect])
+            pending = self._store.submit_write(partial(_timed, write=verdict_rows.write, rows=rows, tickets=tickets))
         if pending is not None:
             pending.result()
+        self._size = size
 
     def _keep_due(self, others: Sequence["DueNode"]) -> list[Due]:
         """Nodes for the plain judge get a row of their own before the change that concerned them is forgotten."""
@@ -166,24 +184,11 @@ def _look(tx: Tx, now: datetime) -> _Look:
     return _Look(changes, due_judgements.count(tx, changes, now, limit=BULK_FROM) >= BULK_FROM)
 
 
-def _transactions(part: "Slice", size: Callable[[], int]) -> "Iterator[tuple[Callable[[Tx], float], int]]":
-    """Works that each write a part of the slice's verdicts, and of how many; a work answers its seconds."""
-    from patchwright.store import verdict_rows
-
-    for verdicts in part.verdicts:
-        first = 0
-        while first < len(verdicts.nodes):
-            last = min(first + size(), len(verdicts.nodes))
-            rows = list(verdicts.rows(first, last))
-            tickets = [(node.id, node.ticket) for node in verdicts.nodes[first:last] if node.ticket]
-
-            def work(tx: Tx, rows: list[verdict_rows.Row] = rows, tickets: list[tuple[str, str]] = tickets) -> float:
-                began = time.perf_counter()
-                verdict_rows.write(tx, rows, tickets)
-                return time.perf_counter() - began
-
-            yield work, last - first
-            first = last
+def _timed(tx: Tx, write: Callable[..., None], **what: object) -> float:
+    """Run `write` and answer the seconds that it took."""
+    began = time.perf_counter()
+    write(tx, **what)
+    return time.perf_counter() - began
 
 
 def _fitted(count: int, seconds: float, may_take: float) -> int:

@@ -5,6 +5,7 @@ than judging. Source: judging.md 3.
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import islice
 from typing import Any, NamedTuple
 
@@ -12,7 +13,7 @@ import msgspec
 from sqlalchemy import BigInteger, Select, Table, bindparam, select, type_coerce
 
 from patchwright.core.groups import PATCH_GROUP_KEYS
-from patchwright.core.patches import PackageVersion
+from patchwright.core.patches import PackageVersion, Repository
 from patchwright.core.tags import TaggedType
 from patchwright.core.values import Scope
 from patchwright.store.columns import to_micros
@@ -45,18 +46,25 @@ class DueNode(NamedTuple):
     region: str
     operating_system: str | None
     facts_id: int | None
-    instset: int | None
-    upset: int | None
     judged_at: int | None
     caused_at: int
     ticket: str
+
+
+class HeldFacts(NamedTuple):
+    """What one facts record holds: its sets, and the text of its state."""
+
+    id: int
+    instset: int
+    upset: int
+    state: bytes
 
 
 def due_by_change(tx: Tx, change: Change, *, after: str, limit: int) -> list[DueNode]:
     """The nodes that a change concerns, in id order, those behind `after`."""
     statement = _nodes().where(*conditions(change))
     caused_at = to_micros(change.caused_at)
-    return [DueNode(*row, caused_at, "") for row in _page(tx, statement, after, limit)]
+    return [DueNode._make((*row, caused_at, "")) for row in _page(tx, statement, after, limit)]
 
 
 def due_by_row(tx: Tx, *, after: str, limit: int) -> list[DueNode]:
@@ -64,17 +72,18 @@ def due_by_row(tx: Tx, *, after: str, limit: int) -> list[DueNode]:
     statement = _nodes(type_coerce(due_judgement.c.caused_at, BigInteger), due_judgement.c.ticket).join(
         due_judgement, due_judgement.c.node_id == node.c.id
     )
-    return [DueNode(*row) for row in _page(tx, statement.where(node.c.deregistered_at.is_(None)), after, limit)]
+    return [DueNode._make(row) for row in _page(tx, statement.where(node.c.deregistered_at.is_(None)), after, limit)]
 
 
 def due_by_time(tx: Tx, now: int, *, after: str, limit: int) -> list[DueNode]:
     """Nodes whose verdict may have changed because an approval instant has passed."""
     passed = type_coerce(verdict.c.next_change_at, BigInteger) <= now
     statement = _nodes().where(passed, node.c.deregistered_at.is_(None))
-    return [DueNode(*row, now, "") for row in _page(tx, statement, after, limit)]
+    return [DueNode._make((*row, now, "")) for row in _page(tx, statement, after, limit)]
 
 
 def _nodes(*more: Any) -> Select[Any]:
+    """Of the facts the id alone, which the index has: the records are long, and are read once each."""
     return (
         select(
             node.c.id,
@@ -82,8 +91,6 @@ def _nodes(*more: Any) -> Select[Any]:
             node.c.region,
             node.c.operating_system,
             node_facts.c.id,
-            node_facts.c.instset,
-            node_facts.c.upset,
             type_coerce(verdict.c.judged_at, BigInteger),
             *more,
         )
@@ -108,8 +115,10 @@ def group_tags(tx: Tx, scope: Scope) -> dict[str, tuple[tuple[str, str], ...]]:
         )
     )
     found: dict[str, tuple[tuple[str, str], ...]] = {}
-    for resource_id, key, value in rows:
-        found[resource_id] = tuple(sorted((*found.get(resource_id, ()), (key, value))))
+    every: list[Any] = list(rows)
+    for resource_id, key, value in every:
+        before = found.get(resource_id)
+        found[resource_id] = ((key, value),) if before is None else tuple(sorted((*before, (key, value))))
     return found
 
 
@@ -118,11 +127,14 @@ def nodes_with_history(tx: Tx) -> set[str]:
     return set(tx.execute(select(overlay.c.node_id).distinct()).scalars())
 
 
-def states(tx: Tx, facts_ids: Sequence[int]) -> Iterator[tuple[int, bytes]]:
-    """(facts id, state part's text) of facts records."""
-    joined = select(node_facts.c.id, hoststate.c.body).join(hoststate, hoststate.c.digest == node_facts.c.state)
+def held(tx: Tx, facts_ids: Sequence[int]) -> Iterator[HeldFacts]:
+    """Facts records by their ids."""
+    joined = select(node_facts.c.id, node_facts.c.instset, node_facts.c.upset, hoststate.c.body).join(
+        hoststate, hoststate.c.digest == node_facts.c.state
+    )
     for some in chunks(facts_ids):
-        yield from map(tuple, tx.execute(joined.where(node_facts.c.id.in_(some))))
+        for row in tx.execute(joined.where(node_facts.c.id.in_(some))):
+            yield HeldFacts._make(row)
 
 
 def sets(tx: Tx, table: Table, ids: Sequence[int]) -> list[tuple[int, bytes]]:
@@ -130,9 +142,18 @@ def sets(tx: Tx, table: Table, ids: Sequence[int]) -> list[tuple[int, bytes]]:
     return _blobs(tx, table.name, "ids", ids)
 
 
-def versions(tx: Tx, ids: Sequence[int]) -> dict[int, PackageVersion]:
-    """Package versions by id."""
-    return {i: _version.decode(record) for some in chunks(ids) for i, record in _blobs(tx, pkgver.name, "record", some)}
+def versions(
+    tx: Tx, ids: Sequence[int], shared: dict[tuple[Repository, ...], tuple[Repository, ...]]
+) -> dict[int, PackageVersion]:
+    """Package versions by id; `shared` has one copy of each group of repositories, and is added to."""
+    found = {}
+    for some in chunks(ids):
+        for number, record in _blobs(tx, pkgver.name, "record", some):
+            version = _version.decode(record)
+            # One copy of what thousands have in common: decoded, each has its own.
+            same = shared.setdefault(version.repositories, version.repositories)
+            found[number] = replace(version, repositories=same)
+    return found
 
 
 def lines(tx: Tx, ids: Sequence[int]) -> list[tuple[int, int, bytes]]:
@@ -140,7 +161,7 @@ def lines(tx: Tx, ids: Sequence[int]) -> list[tuple[int, int, bytes]]:
     found: list[tuple[int, int, bytes]] = []
     for some in chunks(ids):
         rows = tx.execute(select(line.c.id, line.c.inst, line.c.offers).where(line.c.id.in_(some)))
-        found += [(i, inst, offers) for i, inst, offers in rows]
+        found += [(row.id, row.inst, row.offers) for row in rows]
     return found
 
 
@@ -159,9 +180,11 @@ _BLOBS = {
 
 def _blobs(tx: Tx, table: str, column: str, ids: Sequence[int]) -> list[tuple[int, bytes]]:
     if tx.connection.dialect.name == "sqlite":
-        return [(i, blob) for i, blob in tx.execute(_BLOBS[table, column], {"ids": ids})]
+        rows: list[Any] = list(tx.execute(_BLOBS[table, column], {"ids": ids}))
+        return [(number, blob) for number, blob in rows]
     # As binary: the driver's usual text form of bytes is twice as long and has to be decoded.
-    driver = tx.connection.connection.driver_connection
-    with driver.cursor(binary=True) as cursor:  # type: ignore[union-attr]
+    driver: Any = tx.connection.connection.driver_connection
+    with driver.cursor(binary=True) as cursor:
         cursor.execute(f"SELECT id, {column} FROM {table} WHERE id = ANY(%s)", [list(ids)])  # noqa: S608
-        return cursor.fetchall()
+        found: list[tuple[int, bytes]] = cursor.fetchall()
+    return found

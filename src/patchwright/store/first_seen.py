@@ -28,8 +28,8 @@ def record(
 ) -> bool:
     """Note the versions that were not seen before; `released_at` dates repositories by their identity.
 
-    Answers whether a date that others were judged by has moved. At the first sight of a repository its versions take its Release date, and so do versions reported later from
-    that same Release; all others take `now`.
+    At the first sight of a repository its versions take its Release date, and so do versions reported later from
+    that same Release; all others take `now`. Answers whether a date that others were judged by has moved.
     """
     known = tx.cache(f"seen by {account}", limit=CACHED_KEYS)
     wanted = {(r.identity[:512], v.name, v.arch, v.version): None for v in versions for r in v.repositories}

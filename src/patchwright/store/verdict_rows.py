@@ -1,7 +1,8 @@
 """Many verdicts at once: short transactions that write only what differs and skip nodes that moved on.
 
-A row was judged from a node's facts and in place of a verdict as they were in a snapshot. When either is another by now,
-somebody judged later, or new facts made the node due again: the row is left out. Source: judging.md 3 and 11.6.
+A row was judged from a node's facts and in place of a verdict as they were in a snapshot. When either is another by
+now, somebody judged later, or new facts made the node due again: the row is left out.
+Source: judging.md 3 and 11.6.
 """
 
 from collections.abc import Sequence
@@ -17,7 +18,7 @@ CHECKED = (
 )  # fmt: skip
 """A verdict is written again when one of these differs; a later `judged_at` alone is no reason."""
 COLUMNS = ("node_id", "account", "region", *CHECKED, "judged_at", "seen_at")
-"""Of a row here. Instants are microseconds. `seen_at`: the `judged_at` of the verdict that is replaced, None for none."""
+"""Of a row here. Instants are microseconds. `seen_at`: `judged_at` of the verdict that is replaced, None for none."""
 Row = tuple[Any, ...]
 
 _SET = ("judged_at", *CHECKED)
@@ -58,14 +59,15 @@ def _write_sqlite(tx: Tx, old: list[Row], new: list[Row], tickets: Sequence[tupl
 
 _STAGE = "judged_verdicts"
 _MAKE_STAGE = (
-    f"CREATE TEMP TABLE IF NOT EXISTS {_STAGE} ON COMMIT DELETE ROWS AS "
+    f"CREATE TEMP TABLE IF NOT EXISTS {_STAGE} ON COMMIT DELETE ROWS AS "  # noqa: S608
     f"SELECT {', '.join(_KEPT)}, judged_at AS seen_at FROM verdict WITH NO DATA"
 )
 _SAME_FACTS = f"{_CURRENT.format(node='s.node_id')} IS NOT DISTINCT FROM s.facts_id"
 _UPDATE_FROM = (
     f"UPDATE verdict v SET {', '.join(f'{name} = s.{name}' for name in _SET)} FROM {_STAGE} s "  # noqa: S608
     f"WHERE v.node_id = s.node_id AND v.judged_at = s.seen_at AND {_SAME_FACTS} "
-    f"AND ({', '.join(f'v.{name}' for name in CHECKED)}) IS DISTINCT FROM ({', '.join(f's.{name}' for name in CHECKED)})"
+    f"AND ({', '.join(f'v.{name}' for name in CHECKED)}) "
+    f"IS DISTINCT FROM ({', '.join(f's.{name}' for name in CHECKED)})"
 )
 _INSERT_FROM = (
     f"INSERT INTO verdict ({', '.join(_KEPT)}) SELECT {', '.join(f's.{name}' for name in _KEPT)} FROM {_STAGE} s "  # noqa: S608

@@ -174,17 +174,18 @@ def test_a_kill_between_two_writes_loses_nothing(
 
     write, calls = verdict_rows.write, []
 
-    def die(*arguments: Any) -> None:
+    def die(tx: Tx, **what: Any) -> None:
         calls.append(1)
-        if len(calls) == 2:
+        if len(calls) >= 2:
             raise Killed
-        write(*arguments)
+        write(tx, **what)
 
     monkeypatch.setattr(verdict_rows, "write", die)
     with pytest.raises(Killed):
         JudgingLoop(store, "honour").turn(fleet.now)
     assert 0 < len(_verdicts(store)) < NODES
     assert _due(store) == 1
+    monkeypatch.setattr(verdict_rows, "write", write)
     JudgingLoop(store, "honour").turn(fleet.now)
     assert _verdicts(store) == _plain(store, fleet)
     assert _due(store) == 0
