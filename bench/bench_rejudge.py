@@ -3,8 +3,8 @@
     python -m bench.bench_rejudge [--nodes 10000] [--engine sqlite,postgresql] [--sets shared,different]
 
 The clock runs from the return of the last of five changes to the last count committed (decisions.md 34). `first` is the
-process's first judgement after its start: everything has to be read. Made and measured by processes of their own, so that
-the memory is that of judging alone.
+process's first judgement after its start: everything has to be read. Made and measured by processes of their own, so
+that the memory is that of judging alone.
 """
 
 import argparse
@@ -49,11 +49,11 @@ def measure(nodes: tuple[int, ...] = (10_000, 100_000)) -> list[Figure]:
 
 def _case(nodes: int, sets: str, engine: str) -> list[Figure]:
     distinct = nodes if sets == "different" else nodes // 5
-    with tempfile.TemporaryDirectory(prefix="pw-bench-fleet-") as folder:
-        with PrivatePostgres() if engine == "postgresql" else nullcontext() as server:
-            url = server.url if server else str(Path(folder) / "fleet.db")
-            _child("make", url, nodes, distinct)
-            result = json.loads(_child("judge", url, nodes, distinct))
+    server = PrivatePostgres() if engine == "postgresql" else nullcontext()
+    with tempfile.TemporaryDirectory(prefix="pw-bench-fleet-") as folder, server as postgres:
+        url = postgres.url if postgres else str(Path(folder) / "fleet.db")
+        _child("make", url, nodes, distinct)
+        result = json.loads(_child("judge", url, nodes, distinct))
     name = f"re-judge {nodes:,}, {sets} sets, {engine}"
     what = f"{distinct:,} distinct sets, 5 baselines"
     figures = [

@@ -17,7 +17,7 @@ class PrivatePostgres:
     def __enter__(self) -> "PrivatePostgres":
         if not BINARIES:
             raise SystemExit("bench: PostgreSQL is missing: apt-get install postgresql")
-        self._folder = Path(tempfile.mkdtemp(prefix="pw-bench-pg-", dir="/tmp"))  # noqa: S108  socket names are short
+        self._folder = Path(tempfile.mkdtemp(prefix="pw-bench-pg-", dir="/tmp"))
         as_user: list[str] = []
         if os.geteuid() == 0:
             self._folder.chmod(0o755)

@@ -1,6 +1,6 @@
 """Judge all nodes that are due, however many, from one snapshot: the verdicts of a fleet as plain rows."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import astuple, dataclass, field
 from datetime import datetime
 from typing import NamedTuple
@@ -88,6 +88,7 @@ class Verdicts:
 class Slice:
     """What one snapshot gave. `others`: nodes for the plain judge. `last`: the id to go on behind, None at the end."""
 
+    verdicts: list[Verdicts] = field(default_factory=list)
     others: list[DueNode] = field(default_factory=list)
     last: str | None = None
 
@@ -104,12 +105,10 @@ class FleetJudge:
         self._apt_delays = apt_delays
         self._known = Known()
 
-    def judge(
-        self, tx: Tx, changes: Sequence[Change], now: datetime, keep: Callable[[Verdicts], None], *, after: str = ""
-    ) -> Slice:
+    def judge(self, tx: Tx, changes: Sequence[Change], now: datetime, *, after: str = "") -> Slice:
         """Judge the nodes that are due by a change, by a row of their own or by time, those behind `after`.
 
-        Reads only; gives each group's verdicts to `keep` while the next group is judged.
+        Reads only.
         """
         found = Slice()
         due, found.last = _due(tx, changes, to_micros(now), after)
@@ -122,7 +121,7 @@ class FleetJudge:
                 found.last = due[-1].id
                 break
         for group, nodes in self._groups(tx, due, found.others).items():
-            keep(self._judge_group(tx, group, nodes))
+            found.verdicts.append(self._judge_group(tx, group, nodes))
         return found
 
     def _groups(self, tx: Tx, due: Sequence[DueNode], others: list[DueNode]) -> dict[_Group, list[DueNode]]:

@@ -3,7 +3,6 @@
 import logging
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -20,7 +19,7 @@ from patchwright.store.engine import Engine, Tx
 from patchwright.store.judgements import Due
 
 if TYPE_CHECKING:
-    from patchwright.flows.judge_bulk import FleetJudge, Slice, Verdicts
+    from patchwright.flows.judge_bulk import FleetJudge, Verdicts
     from patchwright.store.bulk_facts import DueNode
 
 BATCH = 200
@@ -118,18 +117,9 @@ class JudgingLoop:
             self._fleet = FleetJudge(self._apt_delays)
         fleet, after, others = self._fleet, "", list[Due]()
         while True:
-            with ThreadPoolExecutor(1, thread_name_prefix="judging-write") as beside:
-                written: list[Future[None]] = []
-
-                def judge(tx: Tx, after: str = after, written: list[Future[None]] = written) -> "Slice":
-                    def keep(verdicts: "Verdicts") -> None:
-                        written.append(beside.submit(self._write_many, verdicts))
-
-                    return fleet.judge(tx, changes, now, keep, after=after)
-
-                part = self._store.read(judge)
-                for one in written:
-                    one.result()
+            part = self._store.read(partial(fleet.judge, changes=changes, now=now, after=after))
+            for verdicts in part.verdicts:
+                self._write_many(verdicts)
             others += self._keep_due(part.others)
             if part.last is None:
                 break
@@ -141,22 +131,21 @@ class JudgingLoop:
             self._judge_items(others[start : start + BATCH])
 
     def _write_many(self, verdicts: "Verdicts") -> None:
-        """One transaction after another; the rows of the next are made while the last is written."""
+        """One transaction after another, each fitted to what the last one took.
+
+        This thread rests meanwhile: the writer gives up the interpreter at every row, and would wait for its turn each
+        time, with the write lock in its hands.
+        """
         from patchwright.store import verdict_rows
 
-        size, first, last = self._size, 0, 0
-        pending: Future[float] | None = None
-        while last < len(verdicts.nodes):
-            count, first = last - first, last
-            last = min(first + size, len(verdicts.nodes))
+        first = 0
+        while first < len(verdicts.nodes):
+            last = min(first + self._size, len(verdicts.nodes))
             rows = list(verdicts.rows(first, last))
             tickets = [(node.id, node.ticket) for node in verdicts.nodes[first:last] if node.ticket]
-            if pending is not None:
-                size = _fitted(count, pending.result(), BULK_SECONDS[self._store.dialect])
-            pending = self._store.submit_write(partial(_timed, write=verdict_rows.write, rows=rows, tickets=tickets))
-        if pending is not None:
-            pending.result()
-        self._size = size
+            seconds = self._store.write(partial(_timed, write=verdict_rows.write, rows=rows, tickets=tickets))
+            self._size = _fitted(last - first, seconds, BULK_SECONDS[self._store.dialect])
+            first = last
 
     def _keep_due(self, others: Sequence["DueNode"]) -> list[Due]:
         """Nodes for the plain judge get a row of their own before the change that concerned them is forgotten."""
