@@ -239,6 +239,23 @@ def test_facts_without_a_run_and_before_the_loop_have_items(fleet: Fleet) -> Non
     assert [i["Id"] for i in _items(fleet, node, _by("Status", "NON_COMPLIANT"))] == ["openssl.amd64"]
 
 
+def test_a_host_whose_names_are_as_long_as_they_may_be_is_listed_page_by_page(fleet: Fleet) -> None:
+    long = "\N{PACKAGE}" * 253
+    host = DebianHost(packages={f"{long}{n}": Package(f"1{long}") for n in range(12)})
+    node = fleet.node()
+    fleet.scan(node, host)
+    items, token = [], {}
+    while len(items) < 12:
+        page = fleet.ssm.list_compliance_items(ResourceIds=[node.id], MaxResults=5, **token)
+        items += page["ComplianceItems"]
+        token = {"NextToken": page["NextToken"]} if "NextToken" in page else {}
+    assert token == {}
+    assert [i["Id"] for i in items] == sorted(f"{name}.amd64" for name in host.packages)
+    first = fleet.ssm.describe_instance_patches(InstanceId=node.id, MaxResults=10)
+    rest = fleet.ssm.describe_instance_patches(InstanceId=node.id, MaxResults=10, NextToken=first["NextToken"])
+    assert [p["KBId"] for p in first["Patches"] + rest["Patches"]] == [i["Id"] for i in items]
+
+
 @pytest.mark.parametrize("allow", [True, False])
 def test_a_policy_by_tags_speaks_of_everything_that_is_shown_of_a_node(
     fleet: Fleet, server: RunningServer, allow: bool

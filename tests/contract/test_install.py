@@ -274,6 +274,10 @@ def test_example_26_one_failure_of_ten_fails_the_command_after_the_reboot(fleet:
     assert answer["ExitCode"] == 194
     assert "the run ends with 1 after it" in answer["Report"]
     assert counts(fleet, node) == {"InstalledCount": 9, "FailedCount": 1}
+    # 195 is the server's own word for it.
+    (listed,) = fleet.patchwright.describe_nodes(NodeIds=[node.id])["Nodes"]
+    plan = fleet.patchwright.get_patch_plan(NodeId=node.id)
+    assert (listed["LastOperation"]["ExitCode"], plan["ExitCode"]) == (194, 194)
     assert "post-installation script  [31mfailed" in why(fleet, node, "p9")["Summary"]
     assert worker.start(BootId="boot-2")["ExitCode"] == 1
 

@@ -6,7 +6,7 @@ from typing import Any
 from patchwright.api.compliance_fields import conditions_from, execution_to
 from patchwright.api.context import Answer, Context, Request
 from patchwright.api.node_access import require_node
-from patchwright.api.patch_states import patch_lines, wire_baseline_id
+from patchwright.api.patch_states import page_of_lines, patch_lines, wire_baseline_id
 from patchwright.api.registry import registry
 from patchwright.core.builtin_documents import BUILTIN
 from patchwright.core.compliance import (
@@ -46,16 +46,8 @@ def list_compliance_items(ctx: Context, req: Request) -> Answer:
     execution = compliance.executions(ctx.tx, [node.id]).get(node.id) or Execution(id=None, at=ctx.now)
     common = _common(ctx, judged, execution)
     lines = [line for line in patch_lines(judged) if _fits(line, common, conditions)]
-    after = ctx.cursor(req)
-    if after is not None:
-        lines = [line for line in lines if [line.title, line.patch_id] > after]
-    limit = req.get("MaxResults", MAX_PAGE)
-    page = lines[:limit]
-    more = [page[-1].title, page[-1].patch_id] if len(lines) > limit else None
-    return {
-        "ComplianceItems": [_item_to(node.id, line, common, execution) for line in page],
-        "NextToken": ctx.page(req, more),
-    }
+    page, token = page_of_lines(ctx, req, lines, MAX_PAGE)
+    return {"ComplianceItems": [_item_to(node.id, line, common, execution) for line in page], "NextToken": token}
 
 
 def _resource(req: Request) -> str:

@@ -7,6 +7,7 @@ from patchwright.api.node_access import require_node
 from patchwright.api.patch_states import wire_baseline_id
 from patchwright.api.registry import registry
 from patchwright.core.errors import Kind, NotFound
+from patchwright.core.exit_codes import shown_code
 from patchwright.core.failures import dropped_words, read_kept
 from patchwright.core.plan import LIFETIME, Plan
 from patchwright.core.values import BaselineId, PatchOperation
@@ -51,7 +52,7 @@ def _plan_to(ctx: Context, run: PatchRun) -> dict[str, Any]:
         "PlanDigest": run.plan_digest,
         "SettledAt": run.planned_at,
         "ExpiresAt": run.planned_at + LIFETIME if run.planned_at else None,
-        "ExitCode": run.exit_code,
+        "ExitCode": None if run.exit_code is None else shown_code(run.exit_code),
         "Message": run.message or None,
     }
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from patchwright.core.approval import AptDelays
 from patchwright.core.commands import Details
-from patchwright.core.exit_codes import ExitCode, known_code
+from patchwright.core.exit_codes import ExitCode, known_code, shown_code
 from patchwright.core.failures import ProblemCode
 from patchwright.core.judge import judge
 from patchwright.core.judgement import History, Judgement
@@ -212,7 +212,7 @@ def finish_patch_run(
     again here.
     """
     if run.ended_at is not None and run.exit_code is not None:
-        return run.report, _shown_code(run.exit_code)
+        return run.report, shown_code(run.exit_code)
     if not _still_true(tx, run, concluded):
         concluded = conclude(tx, concluded.before.node, run, ending, now, apt_delays)
     report = report_of(_story(concluded, ending))
@@ -230,7 +230,7 @@ def finish_patch_run(
         reboot_asked_at=now if reboots else None,
     )
     _keep_history(tx, concluded, now, ids)
-    return report, _shown_code(concluded.code)
+    return report, shown_code(concluded.code)
 
 
 def _still_true(tx: Tx, run: PatchRun, concluded: Concluded) -> bool:
@@ -259,11 +259,6 @@ def _boot_of(concluded: Concluded, ending: Ending) -> str:
     """The boot in which the reboot is asked for: the worker's word, else what its facts say."""
     known = concluded.judged.facts
     return ending.boot_id or (known.state.boot_id if known else "")
-
-
-def _shown_code(code: int) -> int:
-    known = known_code(code)
-    return code if known is None else int(known.before_reboot)
 
 
 def _story(concluded: Concluded, ending: Ending) -> RunStory:
