@@ -30,7 +30,8 @@ from patchwright_agent.text import field
 
 TIMEOUT_SECONDS = 600
 RESERVE_BYTES = 16 * 1024 * 1024  # for the rpm database, logs, what scripts write
-REMOVE_DUPLICATES = ("dnf", "-y", "--setopt=clean_requirements_on_remove=False", "remove", "--duplicates")
+# What comes in to mend comes from where the Plan's versions come from, and nothing optional with it.
+_MENDING = ("--setopt=clean_requirements_on_remove=False", "--setopt=install_weak_deps=False")
 REMEDY = "dnf -y remove --duplicates"
 
 Rows = Tuple[Tuple[str, ...], ...]
@@ -124,7 +125,8 @@ class DnfInstaller(Installer):
             raise ManagerError(problem[1])
         duplicates = self._database().duplicates
         if duplicates:
-            done = self.workplace.execute(REMOVE_DUPLICATES)
+            release = ["--releasever=" + dnf.releasever()] if dnf.releasever() else []
+            done = self.workplace.execute(["dnf", "-y", *release, *_MENDING, "remove", "--duplicates"])
             said = "an interrupted transaction was taken up by: %s (exit code %d): %s"
             notes.append(said % (REMEDY, done.returncode, ", ".join(duplicates[:10])))
             left = self._database().duplicates
