@@ -61,6 +61,7 @@ class AptInstaller(Installer):
         self._native = (self._settings.get("apt::architecture") or [""])[0]
         self._dpkg_options = options.dpkg_options(self._settings)
         self._notes: List[str] = []
+        self._preferences: Optional[str] = None  # as it was written last
 
     def simulate(self, targets: Sequence[Target], available: Sequence[Target]) -> Simulation:
         self._pin(available)
@@ -120,8 +121,19 @@ class AptInstaller(Installer):
         """Make the items the candidates of every call to come, by a file of this run's own."""
         own = apt_folders.setting_path(self._settings, "dir::etc::preferences")
         content = options.preferences(items, self._native, platform.small_file(own) if own else "")
-        with open(os.path.join(self.workplace.folder, _PREFERENCES), "w", encoding="utf-8") as file:
+        if content != self._preferences:
+            self._write_preferences(content)
+            self._preferences = content
+
+    def _write_preferences(self, content: str) -> None:
+        """Durably, and whole or not at all: the node's own pins are in it, and what mends after a power cut uses it."""
+        path = os.path.join(self.workplace.folder, _PREFERENCES)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW
+        with os.fdopen(os.open(path + ".new", flags, 0o600), "w", encoding="utf-8") as file:
             file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(path + ".new", path)
 
     def _pinned(self) -> List[str]:
         path = os.path.join(self.workplace.folder, _PREFERENCES)
