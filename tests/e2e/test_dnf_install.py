@@ -227,6 +227,9 @@ def test_a_missing_file_and_a_full_disk_change_nothing_and_are_named(
     run = planner.order(*order)
     assert run.work(host).returncode == 1
     assert (run.finished["ProblemCode"], versions(host)) == ("DOWNLOAD", {"tb-a": "0:1-1", "tb-b": "0:1-1"})
+    # It was noticed before the transaction began: until then a cancel ends the worker at once.
+    assert "nothing was changed" in run.finished["Message"]
+    assert "PlanDigest" not in run.finished
 
     (repository.folder / new[0].file_name).write_bytes(content)
     host.run(["mount", "-t", "tmpfs", "-o", "size=1m", "small", "/opt"])
@@ -331,6 +334,8 @@ def test_the_transaction_outlives_a_worker_that_is_killed(
         os.kill(worker_pid(run, host), signal.SIGKILL)
         worker.communicate()
     with run.start(host) as second:
+        assert second.stderr is not None
+        next((line for line in second.stderr if "waiting for the transaction of an earlier worker" in line), "")
         host.write("/var/tmp/go", "")
         second.communicate(timeout=60)
     assert second.returncode == 0

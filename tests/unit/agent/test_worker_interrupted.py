@@ -85,7 +85,7 @@ def test_a_runs_folder_and_its_journal_are_durable_with_the_folders_that_name_th
     sync = os.fsync
 
     def noted(descriptor: int) -> None:
-        synced.append(os.readlink(f"/proc/self/fd/{descriptor}"))
+        synced.append(str(Path(f"/proc/self/fd/{descriptor}").readlink()))
         sync(descriptor)
 
     monkeypatch.setattr(os, "fsync", noted)
