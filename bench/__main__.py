@@ -1,6 +1,6 @@
 """Every benchmark in one run: a table on the terminal, and bench/results.json.
 
-python -m bench [--only server,scan,api,judge]
+python -m bench [--only server,scan,judge,api,intake,rejudge]
 """
 
 import argparse
@@ -9,7 +9,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from bench import bench_api, bench_judge, bench_scan, bench_server
+from bench import bench_api, bench_intake, bench_judge, bench_rejudge, bench_scan, bench_server
 from bench.figures import Figure, machine, show, write
 from bench.lab import AGENT, ROOT, SYSTEM_PYTHON
 
@@ -39,7 +39,14 @@ def scan() -> list[Figure]:
     ]
 
 
-BENCHES = {"server": bench_server.measure, "scan": scan, "judge": bench_judge.measure, "api": bench_api.measure}
+BENCHES = {
+    "server": bench_server.measure,
+    "scan": scan,
+    "judge": bench_judge.measure,
+    "api": bench_api.measure,
+    "intake": bench_intake.measure,
+    "rejudge": bench_rejudge.measure,
+}
 
 
 def main() -> int:
