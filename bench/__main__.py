@@ -1,6 +1,6 @@
 """Every benchmark in one run: a table on the terminal, and bench/results.json.
 
-python -m bench [--only server,scan,scan-dnf,judge,commands,api]
+python -m bench [--only server,scan,scan-dnf,judge,rejudge,intake,commands,api]
 """
 
 import argparse
@@ -11,7 +11,16 @@ from pathlib import Path
 
 from tests.e2e.roots import CannotRun
 
-from bench import bench_api, bench_commands, bench_judge, bench_scan, bench_scan_dnf, bench_server
+from bench import (
+    bench_api,
+    bench_commands,
+    bench_intake,
+    bench_judge,
+    bench_rejudge,
+    bench_scan,
+    bench_scan_dnf,
+    bench_server,
+)
 from bench.figures import Figure, machine, show, write
 from bench.lab import AGENT, ROOT, SYSTEM_PYTHON
 
@@ -55,6 +64,8 @@ BENCHES = {
     "scan": scan,
     "scan-dnf": scan_dnf,
     "judge": bench_judge.measure,
+    "rejudge": bench_rejudge.measure,
+    "intake": bench_intake.measure,
     "commands": bench_commands.measure,
     "api": bench_api.measure,
 }

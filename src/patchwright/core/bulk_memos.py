@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from patchwright.core.approval import Approver, Seen, described, facets_match, rule_hit
+from patchwright.core.baselines import PatchBaseline
 from patchwright.core.bulk_records import UNKNOWN, Ids, Records
 from patchwright.core.filters import Facets, facets_of
 from patchwright.core.judgement import Catalogue, ReleaseSource
@@ -53,6 +54,7 @@ class View:
         self.facets: dict[Facets, int] = {}
         self.words: dict[tuple[str, str], int] = {}
         self.days: dict[date | None, int] = {}
+        self._matches: dict[Hashable, dict[Facets, tuple[int, ...]]] = {}
 
     def number(self, version: PackageVersion, product: str, catalogue: Catalogue) -> int:
         """The profile of a version."""
@@ -67,10 +69,23 @@ class View:
             found.append(self.descriptions.setdefault(description, len(self.descriptions)))
         return self.profiles.setdefault(tuple(found), len(self.profiles))
 
+    def _matched(self, baseline: PatchBaseline) -> dict[Facets, tuple[int, ...]]:
+        """`facets_match` of all facets; remembered for baselines that differ in levels, waits and lists alone."""
+        asked = tuple((rule.filters, rule.enable_non_security) for rule in baseline.rules)
+        key = (baseline.operating_system, baseline.global_filters, asked)
+        if len(self._matches) > MAX_LISTS:
+            self._matches.clear()
+        known = self._matches.setdefault(key, {})
+        for facets in self.facets:
+            if facets not in known:
+                known[facets] = facets_match(facets, baseline)
+        return known
+
     def kinds(self, approver: Approver) -> "Kinds":
         """Profiles between which the baseline can't tell on that day are of one kind."""
         baseline = approver.baseline
-        rules = _interned([(facets_match(facets, baseline), facets.security) for facets in self.facets])
+        matched_by = self._matched(baseline)
+        rules = _interned([(matched_by[facets], facets.security) for facets in self.facets])
         releases = [_release_on(day) for day in self.days]
         effects = _interned([_effect(release, approver) for release in releases])
         rows = np.asarray(list(self.descriptions), np.int64).reshape(-1, 3)

@@ -112,6 +112,8 @@ class Table:
         alone, self.codes = self._alone(numbers)
         differences, self.unit_codes = self._units(alone)
         self.rows, self.unit_rows = _array(alone), _array(differences)
+        # Only needed on the way here, and tables are kept for a while.
+        del self._approvals_of_kind, self._kind_of, self._standing_of, self._longer, self._states
         self._outcomes: dict[tuple[Place, frozenset[str], frozenset[str]], Outcome] = {}
         self.early = {
             unit

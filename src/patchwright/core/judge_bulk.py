@@ -24,7 +24,7 @@ from patchwright.core.values import LEVELS, ComplianceLevel, ComplianceStatus, O
 CHUNK = 200_000
 """Ids in one step: its arrays should stay in the processor's cache."""
 CELLS = 1_000_000
-MAX_TABLES = 32
+MAX_TABLES = 16
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,7 +29,7 @@ SLICE = 100_000
 """Nodes judged from one snapshot."""
 LOAD = 5_000
 """Nodes loaded at once."""
-MAX_BYTES = 300_000_000
+MAX_BYTES = 400_000_000
 """Of sets in memory. A fleet with more is judged in several slices, each with a memory of its own."""
 DAY = 86_400_000_000
 """Microseconds. Approvals change at 00:00Z only: all instants of a UTC day are judged alike (decisions.md 14)."""
