@@ -18,6 +18,7 @@ PACKAGES = {
     "gnupg": "and their signatures",
     "createrepo-c": "the same for dnf",
     "rpm": "its packages, and version order compared with the tool's own",
+    "libfaketime": "a host whose clock is off",
     "python3-apt": "the same, through apt's binding",
     "python3-rpm": "the same, through rpm's",
 }

@@ -4,7 +4,7 @@
     agent.register(server.url, activation, pin=pin)                  # the node id, also agent.node_id
     agent.start("--scan-only"); agent.kill(); agent.start(); agent.stop()
 
-`activation` is what CreateActivation answered.
+`activation` is what CreateActivation answered; `environment` of the constructor is added to what the agent finds.
 """
 
 import contextlib
@@ -34,9 +34,18 @@ def build_zipapp(target: Path) -> Path:
 class Agent:
     """One identity on one host. `log` is all that its daemon has said, over restarts."""
 
-    def __init__(self, root: Root, zipapp: Path, log_folder: Path, state_dir: str = STATE_DIR) -> None:
+    def __init__(
+        self,
+        root: Root,
+        zipapp: Path,
+        log_folder: Path,
+        state_dir: str = STATE_DIR,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
         self.root = root
         self.state_dir = state_dir
+        # By env, in the host: what is preloaded there is not there for the program that enters it.
+        self._python = ["env", *(f"{name}={value}" for name, value in (environment or {}).items()), "python3"]
         self.node_id = ""
         self._log_file = log_folder / f"{root.name}{state_dir.replace('/', '-')}.log"
         self._log_file.touch()
@@ -46,7 +55,7 @@ class Agent:
 
     def try_register(self, url: str, activation: Mapping[str, str], *options: str) -> subprocess.CompletedProcess[str]:
         """Run `register`; the code goes by the environment, where no other user sees it."""
-        argv = ["python3", PROGRAM, "register", "--server", url, "--activation-id", activation["ActivationId"]]
+        argv = [*self._python, PROGRAM, "register", "--server", url, "--activation-id", activation["ActivationId"]]
         return self.root.run(
             [*argv, "--state-dir", self.state_dir, *options],
             env={"PATCHWRIGHT_ACTIVATION_CODE": activation["ActivationCode"]},
@@ -64,7 +73,16 @@ class Agent:
         """Run the daemon, with the options of the last start if none are given."""
         self._options = options or self._options
         # No test asks for a reboot; if one did by mistake, nothing may shut down.
-        argv = ["python3", PROGRAM, "run", "--state-dir", self.state_dir, "--reboot-command", "true", *self._options]
+        argv = [
+            *self._python,
+            PROGRAM,
+            "run",
+            "--state-dir",
+            self.state_dir,
+            "--reboot-command",
+            "true",
+            *self._options,
+        ]
         with self._log_file.open("ab") as log:
             self._process = self.root.popen(argv, stdout=log, stderr=log)
 
@@ -85,6 +103,8 @@ class Agent:
         children = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children")
         deadline = time.monotonic() + STOP_SECONDS
         with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            while not children.read_text() and self._process.poll() is None:
+                time.sleep(0.01)  # it has only just begun: the daemon is yet to come
             for child in children.read_text().split():
                 os.kill(int(child), number)
         self._process.wait(timeout=max(deadline - time.monotonic(), 0.1))

@@ -16,7 +16,7 @@ import http.server
 import shutil
 import subprocess
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -161,11 +161,15 @@ class AptRepository:
 
 
 class FileServer:
-    """Serves a folder by HTTP on one address, from a thread; `requests` lists the paths asked for."""
+    """Serves a folder by HTTP on one address, from a thread; `requests` lists the paths asked for.
+
+    `before` is called with the path of each request that is about to be answered.
+    """
 
     def __init__(self, folder: Path, address: str) -> None:
         self.requests: list[str] = []
-        handler = functools.partial(_QuietHandler, self.requests, directory=str(folder))
+        self.before: Callable[[str], None] | None = None
+        handler = functools.partial(_QuietHandler, self, directory=str(folder))
         self._server = http.server.ThreadingHTTPServer((address, 0), handler)
         self.url = f"http://{address}:{self._server.server_address[1]}"
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
@@ -178,12 +182,17 @@ class FileServer:
 
 
 class _QuietHandler(http.server.SimpleHTTPRequestHandler):
-    def __init__(self, requests: list[str], *arguments: object, directory: str) -> None:
-        self._requests = requests
+    def __init__(self, owner: FileServer, *arguments: object, directory: str) -> None:
+        self._owner = owner
         super().__init__(*arguments, directory=directory)  # type: ignore[arg-type]
 
+    def do_GET(self) -> None:
+        if self._owner.before is not None:
+            self._owner.before(self.path)
+        super().do_GET()
+
     def log_message(self, *_: object) -> None:
-        self._requests.append(self.path)
+        self._owner.requests.append(self.path)
 
 
 def _run(*argv: str, cwd: Path | None = None) -> str:

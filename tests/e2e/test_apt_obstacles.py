@@ -8,7 +8,7 @@ import shutil
 from typing import Any
 
 import pytest
-from tests.e2e.apt_hosts import is_sound, prepared, versions
+from tests.e2e.apt_hosts import failures, is_sound, prepared, versions
 from tests.e2e.conftest import MakeRepository, MakeRoot
 from tests.e2e.planner import Planner
 from tests.e2e.repository import AptRepository, Deb
@@ -93,7 +93,9 @@ def test_a_disk_that_fills_up_in_the_transaction_is_named_and_the_package_stays_
     assert run.work(host).returncode == 1
 
     assert run.finished["ProblemCode"] == "DISK_FULL"
+    assert "No space left on device" in failures(run)["tb-big"]
     assert versions(host, "tb-big") == {"tb-big": "1"}
+    assert is_sound(host), "what was unpacked beside it is configured"
     assert run.facts[-1]["installed"]
 
 

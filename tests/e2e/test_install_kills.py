@@ -12,14 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from tests.e2e import roots
 from tests.e2e.agents import Agent, build_zipapp
 from tests.e2e.cutting_proxy import Moment
+from tests.e2e.enrolled import EVERYTHING
 from tests.e2e.killing import World, world_of
-from tests.e2e.repository import AptRepository, Deb, FileServer, SigningKey
+from tests.e2e.managed_hosts import MANAGERS, ManagedHost, managed_host
 from tests.e2e.roots import CannotRun, LabNetwork, Root
-from tests.e2e.rpm_hosts import AMAZON_LINUX_2023, pose
-from tests.e2e.rpm_repository import Rpm, RpmRepository, RpmSigningKey, install
 from tests.e2e.servers import eventually
 
 pytestmark = pytest.mark.root
@@ -29,7 +27,7 @@ APPLIED, WAIT, WAITING = "/var/tmp/applied", "/var/tmp/wait", "/var/tmp/waiting"
 SCRIPT = f"""echo applied >> {APPLIED}
 if [ -e {WAIT} ]; then touch {WAITING}; while [ -e {WAIT} ]; do sleep 0.05; done; fi
 """
-PACKAGE = "kill-me"
+PACKAGE, OLD, NEW = "kill-me", "1.0-1", "2.0-1"
 ENDED = ("Success", "Failed", "Cancelled", "TimedOut")
 
 
@@ -67,11 +65,8 @@ CASES = [
 class Managed:
     """One enrolled host whose repository offers version 2.0-1 of a package that is installed in 1.0-1."""
 
-    old: str
-    new: str
-
-    def __init__(self, world: World) -> None:
-        self.world = world
+    def __init__(self, world: World, host: ManagedHost) -> None:
+        self.world, self.host = world, host
         self.agent: Agent = world.agents[0]
         self.root: Root = world.roots[0]
 
@@ -79,19 +74,14 @@ class Managed:
         """Back to the old version, as if nothing had happened."""
         for path in (APPLIED, WAIT, WAITING):
             (self.root.path / path.lstrip("/")).unlink(missing_ok=True)
-        self.go_back()
-        (self.root.path / APPLIED.lstrip("/")).unlink(missing_ok=True)
-        assert self.version() == self.old
-
-    def go_back(self) -> None:
-        raise NotImplementedError
+        self.host.put(PACKAGE, OLD)
+        assert self.version() == OLD
 
     def version(self) -> str:
-        """The installed versions of the package, as the database says; "" where it is not installed whole."""
-        raise NotImplementedError
+        return self.host.version(PACKAGE)
 
     def is_sound(self) -> bool:
-        raise NotImplementedError
+        return self.host.is_sound()
 
     def applied(self) -> int:
         """How often the new version's script has run."""
@@ -121,102 +111,32 @@ class Managed:
             os.kill(pid, signal.SIGKILL)
 
 
-class AptHost(Managed):
-    old, new = "1.0-1", "2.0-1"
-
-    def go_back(self) -> None:
-        self.root.run(["apt-get", "-q", "install", "-y", "--allow-downgrades", f"{PACKAGE}={self.old}"])
-
-    def version(self) -> str:
-        asked = self.root.run(["dpkg-query", "-W", "-f", "${db:Status-Abbrev}|${Version}", PACKAGE], check=False).stdout
-        status, _, version = asked.partition("|")
-        return version if status.strip() == "ii" else ""
-
-    def is_sound(self) -> bool:
-        audit = self.root.run(["dpkg", "--audit"]).stdout
-        return audit == "" and self.root.run(["apt-get", "check"], check=False).returncode == 0
-
-
-class DnfHost(Managed):
-    old, new = "0:1.0-1", "0:2.0-1"
-
-    def go_back(self) -> None:
-        self.root.run(["dnf", "-q", "-y", "downgrade", f"{PACKAGE}-1.0-1"])
-
-    def version(self) -> str:
-        query = "%{EPOCHNUM}:%{VERSION}-%{RELEASE}\n"
-        asked = self.root.run(["rpm", "--force-debian", "-q", "--queryformat", query, PACKAGE], check=False)
-        return ",".join(asked.stdout.split())
-
-    def is_sound(self) -> bool:
-        return self.root.run(["dnf", "-q", "check"], check=False).returncode == 0
-
-
 @pytest.fixture(scope="module")
 def zipapp(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return build_zipapp(tmp_path_factory.mktemp("agent") / "patchwright-agent.pyz")
 
 
-@pytest.fixture(scope="module", params=["apt", "dnf"])
+@pytest.fixture(scope="module", params=MANAGERS)
 def host(
-    request: pytest.FixtureRequest,
-    apt_base: Path,
-    lab_network: LabNetwork,
-    zipapp: Path,
-    tmp_path_factory: pytest.TempPathFactory,
+    request: pytest.FixtureRequest, lab_network: LabNetwork, zipapp: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Managed]:
     folder = tmp_path_factory.mktemp(f"kills-{request.param}")
-    make = _apt_root if request.param == "apt" else _dnf_root
-    try:
-        with ExitStack() as stack:
-            root = make(stack, folder, lab_network, apt_base)
-            made = stack.enter_context(world_of([root], lab_network, zipapp, folder))
-            _approve_everything(made, "DEBIAN" if request.param == "apt" else "AMAZON_LINUX_2023")
-            yield (AptHost if request.param == "apt" else DnfHost)(made)
-    except CannotRun as reason:
-        pytest.skip(f"NO REAL ROOTS, {request.param} is not tested for real: {reason}")
-
-
-def _apt_root(stack: ExitStack, folder: Path, network: LabNetwork, base: Path) -> Root:
-    key = SigningKey(folder / "key")
-    stack.callback(key.close)
-    (folder / "repository").mkdir()
-    files = FileServer(folder / "repository", network.address)
-    stack.callback(files.close)
-    repository = AptRepository(folder / "repository", key, files.url)
-    repository.add("stable", Deb(PACKAGE, "1.0-1"), Deb(PACKAGE, "2.0-1", scripts={"postinst": f"#!/bin/sh\n{SCRIPT}"}))
-    repository.publish()
-    root = Root(base, network, "apt-kills")
-    stack.callback(root.close)
-    repository.enable(root, "stable")
-    root.run(["apt-get", "-q", "update"])
-    root.run(["apt-get", "-q", "install", "-y", f"{PACKAGE}=1.0-1"])
-    return root
-
-
-def _dnf_root(stack: ExitStack, folder: Path, network: LabNetwork, _: Path) -> Root:
-    key = RpmSigningKey(folder / "key")
-    stack.callback(key.close)
-    (folder / "repository").mkdir()
-    files = FileServer(folder / "repository", network.address)
-    stack.callback(files.close)
-    repository = RpmRepository(folder / "repository", key, files.url)
-    old = Rpm(PACKAGE, "1.0-1")
-    repository.add(old, Rpm(PACKAGE, "2.0-1", scripts={"post": SCRIPT}))
-    repository.publish()
-    root = Root(roots.rpm_base(), network, "dnf-kills")
-    stack.callback(root.close)
-    pose(root, AMAZON_LINUX_2023, folder / "release")
-    repository.enable(root)
-    install(root, [repository.folder / old.file_name])
-    return root
+    with ExitStack() as stack:
+        try:
+            host = managed_host(str(request.param), stack, folder, lab_network, f"{request.param}-kills")
+        except CannotRun as reason:
+            pytest.skip(f"NO REAL ROOTS, {request.param} is not tested for real: {reason}")
+        host.offer(PACKAGE, OLD)
+        host.offer(PACKAGE, NEW, script=SCRIPT)
+        host.publish()
+        host.put(PACKAGE, OLD)
+        made = stack.enter_context(world_of([host.root], lab_network, zipapp, folder))
+        _approve_everything(made, host.system)
+        yield Managed(made, host)
 
 
 def _approve_everything(made: World, system: str) -> None:
-    rule = {"PatchFilterGroup": {"PatchFilters": []}, "ApproveAfterDays": 0, "EnableNonSecurity": True}
-    baseline = made.ssm.create_patch_baseline(
-        Name="everything", OperatingSystem=system, ApprovalRules={"PatchRules": [rule]}
-    )
+    baseline = made.ssm.create_patch_baseline(Name="everything", OperatingSystem=system, ApprovalRules=EVERYTHING)
     made.ssm.register_default_patch_baseline(BaselineId=baseline["BaselineId"])
 
 
@@ -241,7 +161,7 @@ def test_an_install_survives_a_kill(host: Managed, point: Point, victim: str) ->
     ended = eventually(lambda: host.world.invocation(command), lambda seen: seen["Status"] in ENDED, 60.0)
 
     assert ended["Status"] == "Success", (why, ended, host.agent.log[-3000:])
-    assert host.version() == host.new
+    assert host.version() == NEW
     assert host.applied() == 1, "a script of the package ran twice"
     assert host.is_sound()
     host.world.scan(host.agent, f"a scan after {why}")
@@ -271,7 +191,7 @@ def test_a_power_cut_in_the_transaction_is_mended_after_the_boot(host: Managed) 
 
     ended = eventually(lambda: host.world.invocation(command), lambda seen: seen["Status"] in ENDED, 60.0)
     assert ended["Status"] == "Success", (ended, host.agent.log[-3000:])
-    assert host.version() == host.new
+    assert host.version() == NEW
     assert host.is_sound()
     host.world.scan(host.agent, "a scan after a power cut")
     host.world.check_commands()

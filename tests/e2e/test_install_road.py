@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from tests.e2e.agents import Agent, build_zipapp
 from tests.e2e.apt_hosts import republished, versions
+from tests.e2e.enrolled import Enrolled
 from tests.e2e.repository import AptRepository, Deb, FileServer, SigningKey
 from tests.e2e.roots import LabNetwork, Root
 from tests.e2e.servers import ServerProcess, eventually
@@ -21,28 +22,15 @@ from tests.e2e.test_apt_interrupted import WAITING
 pytestmark = pytest.mark.root
 
 REBOOT = "/usr/bin/touch /var/tmp/reboot-asked"
-EVERYTHING = {
-    "Name": "everything-at-once",
-    "OperatingSystem": "DEBIAN",
-    "ApprovalRules": {
-        "PatchRules": [{"PatchFilterGroup": {"PatchFilters": []}, "ApproveAfterDays": 0, "EnableNonSecurity": True}]
-    },
-}
-OVER = {"Success", "Failed", "TimedOut", "Cancelled"}
 
 
-class Road:
+class Road(Enrolled):
     """A server, a host under it, and what is published for the host."""
 
     def __init__(self, server: ServerProcess, root: Root, agent: Agent, repository: AptRepository) -> None:
-        self.server, self.root, self.agent, self.repository = server, root, agent, repository
-        self.ssm = server.client("ssm")
-        self.patchwright = server.client("patchwright")
-        pin = self.patchwright.get_server_information()["CaSha256"]
-        activation = self.ssm.create_activation(IamRole="service-role", RegistrationLimit=1)
-        agent.register(server.url, activation, pin)
-        baseline = self.ssm.create_patch_baseline(**EVERYTHING)["BaselineId"]
-        self.ssm.register_default_patch_baseline(BaselineId=baseline)
+        super().__init__(server, agent)
+        self.root, self.repository = root, repository
+        self.approve_everything("DEBIAN")
         self.start_agent()
 
     def start_agent(self) -> None:
@@ -56,35 +44,6 @@ class Road:
         self.root.run(["apt-get", "install", "-y", f"{name}=1"])
         self.repository.add("stable", Deb(name, "2", **new))
         republished(self.repository)
-
-    def send(self, document: str = "AWS-RunPatchBaseline", **parameters: str) -> str:
-        sent = self.ssm.send_command(
-            DocumentName=document,
-            InstanceIds=[self.agent.node_id],
-            Parameters={name: [value] for name, value in parameters.items()},
-        )
-        return str(sent["Command"]["CommandId"])
-
-    def output(self, command_id: str) -> dict[str, Any]:
-        answer: dict[str, Any] = self.ssm.get_command_invocation(
-            CommandId=command_id, InstanceId=self.agent.node_id, PluginName="PatchLinux"
-        )
-        return answer
-
-    def ended(self, command_id: str, status: str = "Success") -> dict[str, Any]:
-        """The step when the command is over, which must be in this way."""
-        command = eventually(
-            lambda: self.ssm.list_commands(CommandId=command_id)["Commands"][0], lambda c: c["Status"] in OVER, 60
-        )
-        output = self.output(command_id)
-        assert command["Status"] == status, (output, self.agent.log[-3000:], self.server.log[-3000:])
-        return output
-
-    def states(self, *names: str) -> dict[str, str]:
-        """Patch state by package name."""
-        pages = self.ssm.get_paginator("describe_instance_patches").paginate(InstanceId=self.agent.node_id)
-        patches = {patch["KBId"].split(".")[0]: patch["State"] for page in pages for patch in page["Patches"]}
-        return {name: patches[name] for name in names}
 
     def within(self, script: str) -> None:
         """Wait until a waiting script of a package has begun on the host."""
@@ -165,18 +124,6 @@ def test_what_waits_for_a_reboot_is_cleared_by_the_boot_itself(road: Road) -> No
     assert "facts after the boot were reported" in eventually(
         lambda: road.agent.log, lambda log: "after the boot" in log
     )
-
-
-def test_a_failing_package_fails_the_install_with_its_words_and_the_others_are_in(road: Road) -> None:
-    road.publish("tb-good")
-    road.publish("tb-bad", scripts={"postinst": "#!/bin/sh\necho 'cannot reach the database' >&2\nexit 3\n"})
-    output = road.ended(road.send(Operation="Install", RebootOption="NoReboot"), "Failed")
-    assert output["ResponseCode"] == 1
-    assert "cannot reach the database" in output["StandardOutputContent"]
-    assert road.states("tb-bad") == {"tb-bad": "FAILED"}
-    assert versions(road.root, "tb-good", "tb-bad") == {"tb-bad": "1", "tb-good": "2"}
-    road.repository.remove("stable", "tb-bad", "2")
-    republished(road.repository)
 
 
 def test_a_killed_agent_and_a_killed_worker_leave_the_transaction_whole_and_the_command_ends(road: Road) -> None:

@@ -19,7 +19,11 @@ class Clock:
 
     def server_now(self) -> float:
         """Epoch seconds of the server's clock, as far as known."""
-        return time.time() + self.offset
+        return self.by_server(self.now())
+
+    def by_server(self, moment: float) -> float:
+        """A moment of this host's clock by the server's, as far as known: what the server is told counts as its own."""
+        return moment + self.offset
 
     def observe(self, offset: float) -> bool:
         """Learn from an answer's Date; whether that changed anything."""

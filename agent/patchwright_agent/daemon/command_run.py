@@ -111,7 +111,7 @@ class CommandRun:
                 if not self._run_steps(order):
                     return False
                 done = [self.state.results[index] for index in sorted(self.state.results)]
-                payload = replies.final([(one.name, one.result) for one in done], self._context.clock.now())
+                payload = replies.final([(one.name, one.result) for one in done], self._context.clock.server_now())
                 self._record(FINAL, reply_id=backoff.uuid4(), payload=payload)
         deliver(self._context, self.state)
         return True
@@ -158,12 +158,12 @@ class CommandRun:
             outcome = self._run_to_its_end(index, step, order, folder)
         except (OSError, ValueError, storage.StorageError) as error:
             return self._brief(step, outcomes.FAILED, 1, "The step could not be started: %s" % error)
-        started_at = self.state.starts[index].first_at
+        started_at = self._context.clock.by_server(self.state.starts[index].first_at)
         status, code, stderr = outcome.status, outcome.code, outcome.stderr
         if status == outcomes.SUCCESS_AND_REBOOT and self._context.scan_only:
             status, stderr = outcomes.FAILED, stderr + NO_REBOOT_SCAN_ONLY.encode("ascii")
         status, code = outcomes.settle(step, status, code)
-        now = self._context.clock.now()
+        now = self._context.clock.server_now()
         result = replies.step_result(step, status, code, outcome.stdout, stderr, started_at, now)
         if status != outcomes.SUCCESS_AND_REBOOT:
             return result
@@ -201,7 +201,7 @@ class CommandRun:
 
     def _brief(self, step: Step, status: str, code: int, reason: str) -> "Dict[str, Any]":
         """The result of a step that did not run."""
-        now = self._context.clock.now()
+        now = self._context.clock.server_now()
         status, code = outcomes.settle(step, status, code)
         said = reason.encode("utf-8", "replace")
         stdout, stderr = (said, b"") if status == outcomes.SKIPPED else (b"", said)
@@ -213,7 +213,8 @@ class CommandRun:
         stderr = (
             stderr[: replies.MAX_STREAM_BYTES - len(reason) - 1] + (b"\n" if stderr else b"") + reason.encode("ascii")
         )
-        started_at, now = self.state.starts[index].first_at, self._context.clock.now()
+        clock = self._context.clock
+        started_at, now = clock.by_server(self.state.starts[index].first_at), clock.server_now()
         status, code = outcomes.settle(step, outcomes.FAILED, outcomes.NEVER_RAN)
         return replies.step_result(step, status, code, stdout, stderr, started_at, now)
 
@@ -224,7 +225,7 @@ class CommandRun:
 def refuse(context: Context, state: "CommandState", refusal: Refused) -> None:
     """Store the one final reply to an order that isn't run."""
     log.say("command %s (%s) was refused: %s" % (state.id, state.name, refusal.reason))
-    payload = replies.refused(refusal.reason, refusal.step_name, context.clock.now())
+    payload = replies.refused(refusal.reason, refusal.step_name, context.clock.server_now())
     context.journal.append(FINAL, state.id, reply_id=backoff.uuid4(), payload=payload)
 
 

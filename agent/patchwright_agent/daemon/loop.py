@@ -300,6 +300,6 @@ class Daemon:
         self._say_in_progress(message)
 
     def _say_in_progress(self, message: messages.Message) -> None:
-        payload = replies.accepted(self._context.clock.now())
+        payload = replies.accepted(self._context.clock.server_now())
         self._context.outbox.send_unstored(message.message_id, backoff.uuid4(), payload)
         self._node.acknowledge(message.message_id)

@@ -89,7 +89,9 @@ class AptInstaller(Installer):
         if done.returncode == 0 and not self._missing(items):
             return self._ended(items, progress, "", "")
         code, message = output.reason_code(done.output), _said(done)
-        if code not in _NOT_A_PACKAGES_FAULT or (code != DISK_FULL and _has_begun(done)):
+        if code == DISK_FULL:
+            message = self._out_of_room(items, done, progress)
+        elif code not in _NOT_A_PACKAGES_FAULT or _has_begun(done):
             code, message = self._one_by_one(items, done, progress)
         return self._ended(items, progress, code, message)
 
@@ -228,7 +230,7 @@ class AptInstaller(Installer):
             self.workplace.tell("trying %s %s by itself" % (item.name, item.version))
             done = self._install([item], progress)
             if output.reason_code(done.output) == DISK_FULL and done.returncode:
-                return DISK_FULL, _said(done)
+                return DISK_FULL, self._out_of_room(items, done, progress)
             self._settle(items, done, progress)
             if self._missing([item]) and (item.name, item.arch) not in progress.culprits:
                 progress.culprits.add((item.name, item.arch))
@@ -237,13 +239,14 @@ class AptInstaller(Installer):
                 progress.failures.append(Failure(item.name, item.arch, message))
         if not self._missing(items):
             return "", ""
-        if not progress.failures:
-            return MANAGER_FAILED, _said(joint)
-        first = progress.failures[0]
-        more = " and %d more" % (len(progress.failures) - 1) if len(progress.failures) > 1 else ""
-        return MANAGER_FAILED, "not installed: %s%s: %s" % (first.name, more, first.message)
+        return MANAGER_FAILED, _not_installed(joint, progress)
 
-    def _settle(self, items: Sequence[Change], done: Executed, progress: _Progress) -> None:
+    def _out_of_room(self, items: Sequence[Change], done: Executed, progress: _Progress) -> str:
+        """After a disk was full: what is unpacked is configured, and nothing more is written there. The message."""
+        self._settle(items, done, progress, takes_back=False)
+        return _not_installed(done, progress)
+
+    def _settle(self, items: Sequence[Change], done: Executed, progress: _Progress, takes_back: bool = True) -> None:
         """Name the culprits of a transaction, configure what can be, take back what can't."""
         words = output.parse_failures(done.output)
         database = checks.read_database()
@@ -267,7 +270,7 @@ class AptInstaller(Installer):
                 progress.notes.append(note)
         left = {(record.name, record.arch) for record in records if not checks.is_in_place(record)}
         unfinished = [item for item in items if _slots(item.name, item.arch, self._native) & left]
-        if unfinished:
+        if unfinished and takes_back:
             self._take_back(unfinished, progress)
 
     def _take_back(self, unfinished: Sequence[Change], progress: _Progress) -> None:
@@ -348,6 +351,15 @@ def _has_begun(done: Executed) -> bool:
 
 def _names(database: Database) -> str:
     return ", ".join(sorted({record.name for record in database.unfinished()})[:10])
+
+
+def _not_installed(done: Executed, progress: _Progress) -> str:
+    """The first of the failures and how many more there are; without any, what the call said."""
+    if not progress.failures:
+        return _said(done)
+    first = progress.failures[0]
+    more = " and %d more" % (len(progress.failures) - 1) if len(progress.failures) > 1 else ""
+    return "not installed: %s%s: %s" % (first.name, more, first.message)
 
 
 def _said(done: Executed) -> str:

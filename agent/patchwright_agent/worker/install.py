@@ -35,6 +35,9 @@ from patchwright_agent.worker.server_calls import Refused, ServerCalls, Unanswer
 from patchwright_agent.worker.transactions import Transactions
 
 LET_FINISH = "The end of this run was asked for during the package transaction, which was let finish."
+# A file that the indexes name and the mirror has no more, or other packages than the Plan's: nothing was changed, and
+# fresh indexes may help.
+_MOVED_ON = (DOWNLOAD, REPOSITORY_CHANGED)
 _SIGNATURE_WORDS = re.compile(r"signature|signed|NO_PUBKEY|BADSIG|GPG|PGP", re.IGNORECASE)
 
 
@@ -94,14 +97,18 @@ class _Install:
         while not self._order.plan_only and plan.items:
             self._write(PLANNED, plan, settled_at, is_second)
             stopped = self._installer.preflight(plan.items)
-            if stopped is not None:
+            if stopped is not None and (is_second or stopped[0] not in _MOVED_ON):
                 return Outcome(report.EXIT_FAILURE, stopped[1], stopped[0])
-            reason = self._misfit(plan, settled_at)
+            reason = stopped[1] if stopped is not None else self._misfit(plan, settled_at)
             if not reason:
-                return self._apply(plan, settled_at, is_second, plan.items, ())
-            report.tell("the Plan does not fit any more: %s" % reason)
-            if is_second:
+                entry, applied = self._applied(plan, settled_at, is_second, plan.items)
+                if is_second or applied.problem_code not in _MOVED_ON or self._means.ending.is_asked:
+                    return self._report(plan, entry, applied)
+                reason = applied.message
+                self._write(PLANNED, plan, settled_at, is_second)  # nothing was changed: there is nothing to resume
+            elif is_second:
                 return self._changed(reason)
+            report.tell("the Plan does not fit any more: %s" % reason)
             plan, problem = self._plan(replan=True)
             if plan is None:
                 return problem
@@ -154,17 +161,16 @@ class _Install:
         )
         return Outcome(report.EXIT_FAILURE, message, REPOSITORY_CHANGED)
 
-    def _apply(
-        self, plan: Plan, settled_at: float, is_second: bool, items: Sequence[Change], notes: Sequence[str]
-    ) -> Outcome:
-        """The transaction, then facts. `items` are those that are still to be applied."""
+    def _applied(
+        self, plan: Plan, settled_at: float, is_second: bool, items: Sequence[Change]
+    ) -> Tuple[Entry, Applied]:
+        """The transaction, and the journal's entry of it. `items` are those that are still to be applied."""
         self._begin()
         entry = self._write(APPLYING, plan, settled_at, is_second)
         try:
-            applied = self._installer.apply(items) if items else Applied()
+            return entry, self._installer.apply(items) if items else Applied()
         except ManagerError as error:
-            applied = Applied((), (), MANAGER_FAILED, str(error))
-        return self._report(plan, entry, applied._replace(notes=tuple(notes) + tuple(applied.notes)))
+            return entry, Applied((), (), MANAGER_FAILED, str(error))
 
     def _report(self, plan: Plan, entry: Entry, applied: Applied) -> Outcome:
         """Keep what came of the transaction; tell the server how the host is now."""
@@ -213,7 +219,8 @@ class _Install:
             return self._report(plan, entry, Applied((), tuple(notes), CANCELLED, message))
         if len(missing) < len(plan.items):
             notes.append("%d of %d changes were in place already" % (len(plan.items) - len(missing), len(plan.items)))
-        return self._apply(plan, entry.settled_at, entry.replanned, missing, notes)
+        entry, applied = self._applied(plan, entry.settled_at, entry.replanned, missing)
+        return self._report(plan, entry, applied._replace(notes=tuple(notes) + tuple(applied.notes)))
 
     def _write(self, state: str, plan: Plan, settled_at: float, is_second: bool) -> Entry:
         entry = Entry(state, plan.wire, settled_at, is_second, platform.boot_id())

@@ -9,8 +9,11 @@ from typing import Any
 from urllib.parse import urlsplit
 
 CA_LIFETIME = timedelta(days=3_650)
-SERVER_LIFETIME = timedelta(days=397)
-"""The longest that common clients accept; renewed at a start in the last month."""
+SERVER_LIFETIME = timedelta(days=396)
+"""With the day before it the longest that common clients accept; renewed at a start in the last month."""
+CLOCKS_BEHIND = timedelta(days=1)
+"""Certificates are valid from before they were made: a node whose clock is behind (one that takes a hardware clock in
+local time for UTC, for one) must be able to connect, to be told so."""
 RENEW_BEFORE = timedelta(days=30)
 
 
@@ -82,7 +85,7 @@ def _builder(subject: str, issuer: Any, public_key: Any, now: datetime, lifetime
         .issuer_name(issuer if issuer is not None else name)
         .public_key(public_key)
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(hours=1))
+        .not_valid_before(now - CLOCKS_BEHIND)
         .not_valid_after(now + lifetime)
     )
 

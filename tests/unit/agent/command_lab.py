@@ -87,8 +87,9 @@ def daemon(
     scan_only: bool = False,
     journal: Journal | None = None,
     url: str = "http://127.0.0.1:1",
+    clock_offset: float = 0.0,
 ) -> Daemon:
-    clock = Clock()
+    clock = Clock(clock_offset)
     journal = journal or Journal(str(state_dir), clock)
     identity = Identity(NODE_ID, "lab-1", url, "", False, b"", "fingerprint")
     context = Context(identity, wire, journal, Outbox(journal, wire), clock, str(state_dir), scan_only)  # type: ignore[arg-type]

@@ -49,6 +49,8 @@ class FakeManager(Installer):
         self.problems: dict[str, str] = {}
         self.failing: dict[str, str] = {}
         self.stopped: tuple[str, str] | None = None
+        self.gone: list[tuple[str, str]] = []  # what further preflights of items, or transactions, meet
+        self.gone_late: list[tuple[str, str]] = []
         self.repairs: Sequence[str] = ()
         self.transactions: list[list[str]] = []
         self.preflights: list[int] = []
@@ -74,9 +76,12 @@ class FakeManager(Installer):
 
     def preflight(self, items: Sequence[Change]) -> tuple[str, str] | None:
         self.preflights.append(len(items))
-        return self.stopped
+        return self.gone.pop(0) if items and self.gone else self.stopped
 
     def apply(self, items: Sequence[Change]) -> Applied:
+        if self.gone_late:
+            self.in_transaction()
+            return Applied((), (), *self.gone_late.pop(0))
         self.transactions.append([item.name for item in items])
         failures = []
         for item in items:

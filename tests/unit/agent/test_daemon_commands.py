@@ -6,6 +6,7 @@ Sources: spec/agent-protocol.md 6.4, 8 to 10; the rule "exactly one result per i
 import contextlib
 import json
 import os
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -230,6 +231,19 @@ def test_a_step_that_can_not_be_started_fails_and_says_why(tmp_path: Path, input
     assert (wire.steps["a"]["status"], wire.steps["a"]["code"]) == ("Failed", 1)
     assert "could not be started" in wire.steps["a"]["standardError"]
     assert one.pool.failure is None
+
+
+def test_a_host_whose_clock_is_off_tells_when_things_happened_by_the_servers(tmp_path: Path) -> None:
+    wire = Wire()
+    before = datetime.now(UTC)
+    run(wire, tmp_path, order([shell("true", "a"), shell("exit 1", "b")]), clock_offset=-3600.0)
+    after = datetime.now(UTC)
+    told = [wire.steps[name][when] for name in wire.steps for when in ("startDateTime", "endDateTime")]
+    told += [payload["additionalInfo"]["dateTime"] for _, payload in wire.replies]
+    assert len(told) >= 4
+    hour = timedelta(hours=1, milliseconds=1)
+    for moment in map(datetime.fromisoformat, told):
+        assert before - hour <= moment <= after - timedelta(hours=1) + timedelta(milliseconds=1), told
 
 
 def test_what_a_script_finds_in_its_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

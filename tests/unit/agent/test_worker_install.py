@@ -170,6 +170,40 @@ def test_a_second_plan_that_does_not_fit_either_ends_the_run(tmp_path: Path) -> 
     assert lab.manager.transactions == []
 
 
+GONE = ("DOWNLOAD", "404 Not Found; nothing was changed")
+
+
+@pytest.mark.parametrize("when", ["gone", "gone_late"])
+def test_a_file_that_the_mirror_has_no_more_gets_one_new_plan_on_fresh_facts(tmp_path: Path, when: str) -> None:
+    """apt's files are fetched before its transaction, dnf's with it."""
+    lab = InstallLab(tmp_path, LIB)
+    setattr(lab.manager, when, [GONE])
+    assert lab.work() == 0
+    assert lab.refreshes == [True, True, False]
+    assert [body["Replan"] for body in lab.server.sent("SettlePlan")] == [False, False, True, True]
+    assert lab.host == {"tb-lib": "2"}
+    assert "ProblemCode" not in lab.finish
+
+
+@pytest.mark.parametrize("when", ["gone", "gone_late"])
+def test_a_file_that_is_missing_under_the_second_plan_too_ends_the_run(tmp_path: Path, when: str) -> None:
+    lab = InstallLab(tmp_path, LIB)
+    setattr(lab.manager, when, [GONE, GONE])
+    assert lab.work() == 1
+    assert (lab.finish["ProblemCode"], lab.finish["Message"]) == GONE
+    assert lab.host == {"tb-lib": "1"}
+    assert lab.manager.transactions == []
+
+
+def test_a_run_that_is_cancelled_while_it_fetches_settles_no_second_plan(tmp_path: Path) -> None:
+    lab = InstallLab(tmp_path, LIB)
+    lab.manager.gone_late = [GONE]
+    lab.manager.in_transaction = lambda: setattr(lab.ending, "is_asked", True)
+    assert lab.work() == 1
+    assert lab.finish["ProblemCode"] == "DOWNLOAD"
+    assert [body["Replan"] for body in lab.server.sent("SettlePlan")] == [False, False]
+
+
 def test_a_new_plan_that_is_refused_ends_the_run_as_changed(tmp_path: Path) -> None:
     lab = InstallLab(tmp_path, LIB)
     lab.server.lifetime_seconds = -1

@@ -92,6 +92,10 @@ def test_certificates_verify_by_their_authority_and_are_renewed_in_time(tmp_path
     assert "patch.example" in names.get_values_for_type(x509.DNSName)
     ssl.create_default_context(cafile=str(files.ca))
     assert all(f.stat().st_mode & 0o777 == 0o600 for f in files.folder.iterdir())
+    authority = x509.load_pem_x509_certificate(files.ca.read_bytes())
+    behind = NOW - timedelta(hours=14)  # a clock that takes local time for UTC
+    assert max(authority.not_valid_before_utc, certificate.not_valid_before_utc) < behind
+    assert certificate.not_valid_after_utc - certificate.not_valid_before_utc < timedelta(days=398)
     ensure(tmp_path, names_of("127.0.0.1", "https://patch.example:8484"), NOW + timedelta(days=300))
     assert files.cert.read_bytes() == first
     ensure(tmp_path, names_of("127.0.0.1", "https://patch.example:8484"), NOW + timedelta(days=380))
