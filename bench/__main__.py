@@ -1,6 +1,6 @@
 """Every benchmark in one run: a table on the terminal, and bench/results.json.
 
-python -m bench [--only server,scan,judge,commands,api]
+python -m bench [--only server,scan,scan-dnf,judge,rejudge,intake,commands,api]
 """
 
 import argparse
@@ -9,7 +9,18 @@ import sys
 import tempfile
 from pathlib import Path
 
-from bench import bench_api, bench_commands, bench_judge, bench_scan, bench_server
+from tests.e2e.roots import CannotRun
+
+from bench import (
+    bench_api,
+    bench_commands,
+    bench_intake,
+    bench_judge,
+    bench_rejudge,
+    bench_scan,
+    bench_scan_dnf,
+    bench_server,
+)
 from bench.figures import Figure, machine, show, write
 from bench.lab import AGENT, ROOT, SYSTEM_PYTHON
 
@@ -39,10 +50,22 @@ def scan() -> list[Figure]:
     ]
 
 
+def scan_dnf() -> list[Figure]:
+    """A scan beside dnf on a host of its own, where hosts can be made."""
+    try:
+        return bench_scan_dnf.measure(5)
+    except CannotRun as reason:
+        print(f"dnf scan: not measured: {reason}")
+        return []
+
+
 BENCHES = {
     "server": bench_server.measure,
     "scan": scan,
+    "scan-dnf": scan_dnf,
     "judge": bench_judge.measure,
+    "rejudge": bench_rejudge.measure,
+    "intake": bench_intake.measure,
     "commands": bench_commands.measure,
     "api": bench_api.measure,
 }

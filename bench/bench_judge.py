@@ -1,15 +1,14 @@
-"""Judging: one node by the plain judge, reports through the door's own steps, re-judging from stored facts."""
+"""Judging one node by the plain judge, and first reports one after another."""
 
 import tempfile
 import time
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 
 from bench.figures import Figure, median
 from bench.fleet import NODES, Fleet
 from patchwright.flows.judge_node import judge_node
-from patchwright.loops.judging import JudgingLoop
-from patchwright.store import judgements, nodes
+from patchwright.store import nodes
 
 RUNS = 7
 
@@ -41,26 +40,11 @@ def _figures(fleet: Fleet) -> list[Figure]:
         began = time.perf_counter()
         fleet.store.read(lambda tx: judge_node(tx, node, now, "honour"))
         seconds.append(time.perf_counter() - began)
-    loop = JudgingLoop(fleet.store, "honour")
-    loop.turn(now)
-    while fleet.store.read(lambda tx: judgements.due(tx, limit=1)):
-        loop.turn(now)
-    fleet.change_baseline(now + timedelta(seconds=1))
-    began = time.perf_counter()
-    while fleet.store.read(lambda tx: judgements.due(tx, limit=1)):
-        loop.turn(now)
-    rejudged = time.perf_counter() - began
     return [
         Figure(
             name="judge one node",
             what=f"from stored facts, {fleet.packages} packages, {fleet.lines} upgradable",
             value=median(seconds) * 1_000,
             unit="ms",
-        ),
-        Figure(
-            name="re-judge after a change",
-            what=f"{NODES} nodes by the plain judge, to the last count committed",
-            value=NODES / rejudged,
-            unit="nodes/s",
         ),
     ]

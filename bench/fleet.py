@@ -39,10 +39,10 @@ class Fleet:
         self.store = SqliteEngine(folder / "fleet.db")
         with self.store.connection() as connection:
             migrate(connection)
-        self._ids = SystemIds()
+        self.ids = SystemIds()
         self._random = random.Random(7)
         self._names = [f"lib{'abcdefghijklmnopqrstuvwxyz'[i % 26]}{i}" for i in range(1_200)]
-        self.node_ids = [self._ids.node() for _ in range(NODES)]
+        self.node_ids = [self.ids.node() for _ in range(NODES)]
         self.store.write(self._make_nodes)
 
     def close(self) -> None:
@@ -51,7 +51,7 @@ class Fleet:
     def _make_nodes(self, tx: Tx) -> None:
         now = datetime.now(UTC)
         activation = Activation(
-            id=self._ids.uuid(),
+            id=self.ids.uuid(),
             scope=SCOPE,
             code_hash="x",
             iam_role="bench",
@@ -92,13 +92,13 @@ class Fleet:
 
         def change(tx: Tx) -> None:
             baselines.add_version(tx, SCOPE, self._baseline, now=now)
-            mark_due(tx, SCOPE, operating_system=OperatingSystem.DEBIAN, cause="baseline", now=now, ids=self._ids)
+            mark_due(tx, SCOPE, operating_system=OperatingSystem.DEBIAN, cause="baseline", now=now, ids=self.ids)
 
         self.store.write(change)
 
     def report_all(self) -> float:
         """Seconds until every node's first report is committed."""
-        bodies = [self._parts() for _ in self.node_ids]
+        bodies = [self.parts() for _ in self.node_ids]
         began = time.perf_counter()
         for node_id, parts in zip(self.node_ids, bodies, strict=True):
             now = datetime.now(UTC)
@@ -106,12 +106,13 @@ class Fleet:
             report = read_report(1, digest, now, parts, Family.APT)
 
             def accept(tx: Tx, node_id: str = node_id, report: Any = report, now: datetime = now) -> None:
-                accept_facts(tx, nodes.get_active(tx, node_id), report, now, self._ids)
+                accept_facts(tx, nodes.get_active(tx, node_id), report, now, self.ids)
 
             self.store.write(accept)
         return time.perf_counter() - began
 
-    def _parts(self) -> list[Part]:
+    def parts(self) -> list[Part]:
+        """A report's parts, different each time."""
         names = sorted(self._random.sample(self._names, PACKAGES))
         level = self._random.randrange(10)
         installed = [

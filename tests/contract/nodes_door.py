@@ -8,6 +8,7 @@ import base64
 import http.client
 import itertools
 import json
+import time
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -161,6 +162,16 @@ class Node:
         assert answer["Destination"] == self.id
         return [Message(id=m["MessageId"], raw=m) for m in answer["Messages"]]
 
+    def abandon_poll(self, seconds: float) -> None:
+        """A poll whose sender dies after `seconds`."""
+        body = {"Destination": self.id, "MessagesRequestId": str(uuid.uuid4()), "VisibilityTimeoutInSeconds": 10}
+        headers, data = self._signed(f"{MESSAGES}.GetMessages", body, self._auth("ec2messages"))
+        place = urlsplit(self.url)
+        connection = http.client.HTTPConnection(str(place.hostname), place.port, source_address=(self.source, 0))
+        connection.request("POST", "/", data, headers)
+        time.sleep(seconds)
+        connection.close()
+
     def take(self) -> Message:
         """The one message that must be there."""
         (message,) = self.poll()
@@ -222,12 +233,18 @@ class Node:
         return botocore.auth.SigV4Auth(self.session, service, self.region)
 
     def _send(self, target: str, body: dict[str, Any], auth: botocore.auth.SigV4Auth | None) -> dict[str, Any]:
+        headers, data = self._signed(target, body, auth)
+        return post(self.url, headers, data, self.source)
+
+    def _signed(
+        self, target: str, body: dict[str, Any], auth: botocore.auth.SigV4Auth | None
+    ) -> tuple[dict[str, str], bytes]:
         data = json.dumps(body).encode()
         headers = {"X-Amz-Target": target, "Content-Type": "application/x-amz-json-1.1"}
         request = AWSRequest("POST", self.url + "/", data=data, headers=headers)
         if auth is not None:
             auth.add_auth(request)
-        return post(self.url, dict(request.headers), data, self.source)
+        return dict(request.headers), data
 
 
 def step_result(status: str = "Success", *, code: int | None = None, out: str = "", err: str = "") -> dict[str, Any]:

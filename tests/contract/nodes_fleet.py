@@ -153,3 +153,7 @@ class Fleet:
     def read(self, work: Callable[[Any], Any]) -> Any:
         """`work` on the server's own store."""
         return self.server.application.state.store.read(work)
+
+    def write(self, work: Callable[[Any], Any]) -> Any:
+        """`work` on the server's own store, kept."""
+        return self.server.application.state.store.write(work)

@@ -239,6 +239,53 @@ def test_facts_without_a_run_and_before_the_loop_have_items(fleet: Fleet) -> Non
     assert [i["Id"] for i in _items(fleet, node, _by("Status", "NON_COMPLIANT"))] == ["openssl.amd64"]
 
 
+def test_a_host_whose_names_are_as_long_as_they_may_be_is_listed_page_by_page(fleet: Fleet) -> None:
+    long = "\N{PACKAGE}" * 253
+    host = DebianHost(packages={f"{long}{n}": Package(f"1{long}") for n in range(12)})
+    node = fleet.node()
+    fleet.scan(node, host)
+    items, token = [], {}
+    while len(items) < 12:
+        page = fleet.ssm.list_compliance_items(ResourceIds=[node.id], MaxResults=5, **token)
+        items += page["ComplianceItems"]
+        token = {"NextToken": page["NextToken"]} if "NextToken" in page else {}
+    assert token == {}
+    assert [i["Id"] for i in items] == sorted(f"{name}.amd64" for name in host.packages)
+    first = fleet.ssm.describe_instance_patches(InstanceId=node.id, MaxResults=10)
+    rest = fleet.ssm.describe_instance_patches(InstanceId=node.id, MaxResults=10, NextToken=first["NextToken"])
+    assert [p["KBId"] for p in first["Patches"] + rest["Patches"]] == [i["Id"] for i in items]
+
+
+@pytest.mark.parametrize("allow", [True, False])
+def test_a_policy_by_tags_speaks_of_everything_that_is_shown_of_a_node(
+    fleet: Fleet, server: RunningServer, allow: bool
+) -> None:
+    ours, theirs = fleet.node(Team="a"), fleet.node(Team="b")
+    by_tag = {
+        "Effect": "Allow" if allow else "Deny",
+        "Action": ["ssm:DescribeInstancePatches", "patchwright:*"],
+        "Resource": "*",
+        "Condition": {"StringEquals": {"ssm:resourceTag/Team": "a" if allow else "b"}},
+    }
+    all_else = [] if allow else [{"Effect": "Allow", "Action": "*", "Resource": "*"}]
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [by_tag, *all_else]})
+    made = fleet.patchwright.create_access_key(UserName="team-a", Policy=policy)
+    ssm, own = (
+        server.client(service, region=fleet.region, key=(made["AccessKeyId"], made["SecretAccessKey"]))
+        for service in ("ssm", "patchwright")
+    )
+    asked = (
+        lambda node: ssm.describe_instance_patches(InstanceId=node.id),
+        lambda node: own.describe_node_patches(NodeId=node.id),
+        lambda node: own.explain_patch(NodeId=node.id, Patch="openssl"),
+    )
+    for ask in asked:
+        ask(ours)
+        assert refused(lambda ask=ask: ask(theirs))[0] == "AccessDeniedException"
+    assert refused(lambda: own.get_patch_plan(NodeId=ours.id))[0] == "DoesNotExistException"  # there is none yet
+    assert refused(lambda: own.get_patch_plan(NodeId=theirs.id))[0] == "AccessDeniedException"
+
+
 def test_a_policy_for_some_nodes_shows_items_of_no_other(fleet: Fleet, server: RunningServer) -> None:
     ours, theirs = fleet.node(Team="a"), fleet.node(Team="b")
     for node in (ours, theirs):

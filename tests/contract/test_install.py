@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from patchwright.core.boots import ONE_REQUEST
+from patchwright.store import runs
 from tests.contract.conftest import RunningServer
 from tests.contract.nodes_door import Node, Refusal
 from tests.contract.nodes_fleet import Fleet, wait_for
@@ -135,7 +137,17 @@ def test_a_host_that_does_not_reboot_is_asked_again_and_then_given_up(fleet: Fle
     worker, answer = install(fleet, node, host)
     assert answer["ExitCode"] == 194
     assert counts(fleet, node) == {"InstalledCount": 1}
-    assert [worker.start(BootId="boot-1")["ExitCode"] for _ in range(6)] == [194, 194, 194, 194, 3, 3]
+
+    def hello_later(_: int) -> int:
+        long_ago = fleet.server.application.state.clock.now() - ONE_REQUEST
+        fleet.write(lambda tx: runs.update(tx, worker.run_id, reboot_asked_at=long_ago))
+        # An answer that was lost is asked for once more: that is no further request.
+        answers = [worker.start(BootId="boot-1")["ExitCode"] for _ in range(3)]
+        assert answers == [answers[0]] * 3
+        return int(answers[0])
+
+    assert worker.start(BootId="boot-1")["ExitCode"] == 194
+    assert [hello_later(n) for n in range(6)] == [194, 194, 194, 194, 3, 3]
     assert "did not" in worker.start(BootId="boot-1")["Report"].splitlines()[0]
     # It was shown as booted, and is not: the patch waits again, until the node says that it has booted.
     assert states(fleet, node) == {"alpha": "INSTALLED_PENDING_REBOOT"}
@@ -262,6 +274,10 @@ def test_example_26_one_failure_of_ten_fails_the_command_after_the_reboot(fleet:
     assert answer["ExitCode"] == 194
     assert "the run ends with 1 after it" in answer["Report"]
     assert counts(fleet, node) == {"InstalledCount": 9, "FailedCount": 1}
+    # 195 is the server's own word for it.
+    (listed,) = fleet.patchwright.describe_nodes(NodeIds=[node.id])["Nodes"]
+    plan = fleet.patchwright.get_patch_plan(NodeId=node.id)
+    assert (listed["LastOperation"]["ExitCode"], plan["ExitCode"]) == (194, 194)
     assert "post-installation script  [31mfailed" in why(fleet, node, "p9")["Summary"]
     assert worker.start(BootId="boot-2")["ExitCode"] == 1
 

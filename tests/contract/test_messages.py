@@ -90,6 +90,16 @@ def test_a_parked_poll_gets_a_command_at_once(fleet: Fleet) -> None:
     assert took[0] - sent < 1.0
 
 
+def test_a_poll_whose_agent_has_died_takes_no_command_away(fleet: Fleet) -> None:
+    node = fleet.node()
+    node.abandon_poll(0.3)  # parked by then
+    time.sleep(0.1)  # and the server has heard of its end
+    fleet.send([node])
+    began = time.monotonic()
+    node.take()
+    assert time.monotonic() - began < 1.0
+
+
 def test_an_empty_poll_is_answered_before_the_agent_gives_up(fleet: Fleet) -> None:
     node = fleet.node()
     began = time.monotonic()

@@ -9,6 +9,7 @@ them anew, under a new boot id.
 """
 
 import contextlib
+import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -61,7 +62,9 @@ class Lab:
         self._enrol()
 
     def _repositories(self) -> tuple[AptRepository, RpmRepository]:
-        apt_key, rpm_key = SigningKey(self.folder / "apt-key"), RpmSigningKey(self.folder / "rpm-key")
+        # Not below the lab's own folder: gpg's sockets lie there, whose paths may have 107 characters.
+        keys = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="pwlab-keys-")))
+        apt_key, rpm_key = SigningKey(keys / "apt"), RpmSigningKey(keys / "rpm")
         self._stack.callback(apt_key.close)
         self._stack.callback(rpm_key.close)
         urls = {}

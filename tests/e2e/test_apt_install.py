@@ -62,7 +62,7 @@ def test_exactly_the_plan_goes_in_a_fix_below_the_newest_with_the_dependency_tha
     assert "tb-lib" not in automatic
     assert not host.exists(run.command_dir + "/transaction")
     runs = "/var/lib/patchwright-agent/runs"
-    found = host.run(["find", runs, "-perm", "/077", "-not", "-name", "preferences"]).stdout
+    found = host.run(["find", runs, "-perm", "/077"]).stdout
     assert found == "", "what a run leaves is its owner's alone"
 
 
@@ -114,6 +114,46 @@ def test_a_failing_script_is_named_with_its_words_and_the_others_go_in(
     assert "pre-installation script" in said["tb-pre"]
     assert "tb-bad" in said["tb-leans"]
     assert run.installed["tb-good2"] == "2"
+
+
+@pytest.mark.parametrize("words", ["E: Could not get lock /run/mine", "the module is not signed: GPG error"])
+def test_a_script_whose_words_sound_like_another_failure_is_taken_back_all_the_same(
+    host: Root, repository: AptRepository, planner: Planner, words: str
+) -> None:
+    repository.add("stable", Deb("tb-bad", "1"), Deb("tb-good", "1"), Deb("tb-good", "2"))
+    repository.add("stable", Deb("tb-bad", "2", scripts={"postinst": f"#!/bin/sh\necho '{words}' >&2\nexit 1\n"}))
+    prepared(host, repository, "tb-bad=1", "tb-good=1")
+    run = planner.order(("tb-bad", "all", "1", "2"), ("tb-good", "all", "1", "2"))
+
+    assert run.work(host).returncode == 1
+
+    assert versions(host, "tb-*") == {"tb-bad": "1", "tb-good": "2"}
+    assert is_sound(host)
+    assert run.finished["ProblemCode"] == "MANAGER_FAILED"
+    assert list(failures(run)) == ["tb-bad"]
+
+
+def test_the_hosts_own_configuration_lets_no_hold_be_overridden_and_nothing_go_back(
+    host: Root, repository: AptRepository, planner: Planner
+) -> None:
+    repository.add("stable", *(Deb(f"tb-{n}", v) for n in ("held", "new", "good") for v in ("1", "2")))
+    repository.add("stable", Deb("tb-leans", "1"), Deb("tb-leans", "2", depends="tb-held (>= 2)"))
+    repository.add("stable", Deb("tb-back", "1"), Deb("tb-back", "2", depends="tb-new (<< 2)"))
+    prepared(host, repository, "tb-held=1", "tb-new=2", "tb-good=1", "tb-leans=1", "tb-back=1")
+    host.run(["apt-mark", "hold", "tb-held"])
+    host.write(
+        "/etc/apt/apt.conf.d/99lenient",
+        'APT::Get::allow-change-held-packages "true"; APT::Get::allow-downgrades "true";\n',
+    )
+    host.write("/etc/apt/preferences", "Package: tb-new\nPin: version 1\nPin-Priority: 1001\n")
+    run = planner.order(*((f"tb-{n}", "all", "1", "2") for n in ("leans", "back", "good")))
+
+    assert run.work(host).returncode == 0
+
+    found = versions(host, "tb-*")
+    assert (found["tb-held"], found["tb-new"], found["tb-good"]) == ("1", "2", "2")
+    assert {name for name, _ in run.dropped} == {"tb-leans", "tb-back"}
+    assert "eld" in next(words for (name, _), words in run.dropped.items() if name == "tb-leans")
 
 
 def test_a_failed_package_whose_old_version_is_gone_is_left_with_its_remedy(

@@ -110,6 +110,26 @@ def test_a_killed_workers_transaction_goes_on_and_the_next_worker_waits_for_it_a
     assert any("3 of 3 changes were in place" in note for note in run.finished["Notes"])
 
 
+def test_a_killed_apt_get_leaves_dpkg_at_work_which_is_waited_for_before_anything_is_mended(
+    host: Root, repository: AptRepository, planner: Planner
+) -> None:
+    run = waiting_in("postinst", host, repository, planner)
+    with begun(run, host) as worker:
+        host.run(["sh", "-c", "kill -9 $(cat /var/lib/patchwright-agent/runs/*/manager.pid)"])
+        assert worker.stderr is not None
+        said = next(line for line in worker.stderr if "waiting for dpkg" in line or "by itself" in line)
+        host.write("/var/tmp/go", "")
+        _, stderr = worker.communicate(timeout=60)
+
+    assert "waiting for dpkg" in said
+    assert worker.returncode == 0, stderr
+    assert versions(host, "tb-*") == {"tb-a": "2", "tb-b": "2", "tb-c": "2"}
+    assert is_sound(host)
+    assert "Notes" not in run.finished
+    outputs = host.run(["sh", "-c", "cat /var/lib/patchwright-agent/runs/*/output-*.txt"]).stdout
+    assert "lock" not in outputs
+
+
 def test_a_cancel_during_the_transaction_lets_it_finish_and_says_so(
     host: Root, repository: AptRepository, planner: Planner
 ) -> None:

@@ -227,6 +227,9 @@ def test_a_missing_file_and_a_full_disk_change_nothing_and_are_named(
     run = planner.order(*order)
     assert run.work(host).returncode == 1
     assert (run.finished["ProblemCode"], versions(host)) == ("DOWNLOAD", {"tb-a": "0:1-1", "tb-b": "0:1-1"})
+    # It was noticed before the transaction began: until then a cancel ends the worker at once.
+    assert "nothing was changed" in run.finished["Message"]
+    assert "PlanDigest" not in run.finished
 
     (repository.folder / new[0].file_name).write_bytes(content)
     host.run(["mount", "-t", "tmpfs", "-o", "size=1m", "small", "/opt"])
@@ -284,6 +287,38 @@ def test_a_power_cut_within_a_script_leaves_duplicates_that_the_next_worker_mend
     assert host.run(["dnf", "-q", "check"]).stdout == ""
 
 
+def test_a_power_cut_is_mended_from_the_release_that_patches_come_from_where_the_host_is_pinned_to_another(
+    make_rpm_root: MakeRpmRoot, repository: RpmRepository, planner: Planner
+) -> None:
+    host = make_rpm_root("pinned-1", AMAZON_LINUX_2023)
+    old = [Rpm("tb-lib", "1-1"), Rpm("tb-app", "1-1", tags=("Requires: tb-lib = 1-1",))]
+    sleeping = {"post": "test -e /var/tmp/go && exit 0\ntouch /var/tmp/sleeping\nsleep 600"}
+    lib = Rpm("tb-lib", "2-1", tags=("Recommends: tb-optional",), scripts=sleeping)
+    new = [lib, Rpm("tb-app", "2-1", tags=("Requires: tb-lib = 2-1",))]
+    for release, rpms in (("2023", old), ("latest", [*old, *new])):
+        (repository.folder / release).mkdir()
+        one = RpmRepository(repository.folder / release, repository.key, f"{repository.url}/{release}")
+        one.add(*rpms, Rpm("tb-optional", "1-1"))
+        one.publish()
+        one.enable(host)
+        if release == "2023":
+            host.run(["dnf", "-q", "-y", "install", *(rpm.name for rpm in old)])
+    host.write("/etc/yum.repos.d/lab.repo", host.read("/etc/yum.repos.d/lab.repo").replace("/latest", "/$releasever"))
+    run = planner.order(*((rpm.name, "x86_64", "0:1-1", "0:2-1") for rpm in old))
+    with run.start(host) as worker:
+        eventually(lambda: host.exists("/var/tmp/sleeping"), bool, 30)
+        host.power_cut()
+        worker.communicate()
+    host.start()
+    host.write("/var/tmp/go", "")
+    assert versions(host) == {"tb-lib": "0:1-1,0:2-1", "tb-app": "0:1-1"}
+
+    done = run.work(host)
+
+    assert done.returncode == 0, done.stderr + str(run.finished)
+    assert versions(host) == {"tb-lib": "0:2-1", "tb-app": "0:2-1"}
+
+
 def test_the_transaction_outlives_a_worker_that_is_killed(
     host: Root, repository: RpmRepository, planner: Planner
 ) -> None:
@@ -300,11 +335,11 @@ def test_the_transaction_outlives_a_worker_that_is_killed(
         worker.communicate()
     with run.start(host) as second:
         assert second.stderr is not None
-        said = next((line for line in second.stderr if "waiting for the transaction of an earlier worker" in line), "")
+        told = iter(second.stderr.readline, "")
+        assert any("waiting for the transaction of an earlier worker" in line for line in told)
         host.write("/var/tmp/go", "")
         second.communicate(timeout=60)
     assert second.returncode == 0
-    assert said
     assert versions(host) == {"tb-slow": "0:2-1"}
     assert "let finish" in notes(run)
     assert host.run(["rpm", "-q", "gpg-pubkey", "--qf", "%{SUMMARY}\n"]).stdout == "Test Lab public key\n"

@@ -10,10 +10,11 @@ from patchwright.core.judgement import Counts, Levels
 from patchwright.core.nodes import ManagedNode
 from patchwright.core.tags import TaggedType
 from patchwright.core.values import BaselineId, NodeId, OperatingSystem, Scope, Tag
-from patchwright.store import activations, nodes, tags
+from patchwright.store import activations, due_judgements, nodes, tags
 from patchwright.store.engine import Engine, Tx
 from patchwright.store.judgements import pack_levels
 from patchwright.store.tables import due_judgement, verdict
+from patchwright.store.tables import node as node_table
 
 HERE = Scope(account="000000000001", region="local-1")
 NOW = datetime(2026, 1, 10, 12, tzinfo=UTC)
@@ -102,6 +103,13 @@ def _insert_verdict(tx: Tx, scope: Scope, node_id: NodeId, baseline: BaselineId)
 
 
 def due(store: Engine) -> dict[str, tuple[str, datetime, str]]:
-    """node id -> (cause, caused_at, ticket) of everything that is due."""
-    rows = store.read(lambda tx: list(tx.execute(select(due_judgement))))
-    return {row.node_id: (row.cause, row.caused_at, row.ticket) for row in rows}
+    """node id -> (cause, caused_at, ticket) of everything that is due, by its own row or by a change."""
+
+    def read(tx: Tx) -> dict[str, tuple[str, datetime, str]]:
+        found = {row.node_id: (row.cause, row.caused_at, row.ticket) for row in tx.execute(select(due_judgement))}
+        for change in due_judgements.changes(tx):
+            concerned = tx.execute(select(node_table.c.id).where(*due_judgements.conditions(change))).scalars()
+            found |= dict.fromkeys(concerned, (change.cause, change.caused_at, change.ticket))
+        return found
+
+    return store.read(read)

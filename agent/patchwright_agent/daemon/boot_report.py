@@ -10,7 +10,7 @@ import threading
 import time
 
 from patchwright_agent import platform
-from patchwright_agent.daemon import backoff, log, storage
+from patchwright_agent.daemon import backoff, log, steps, storage
 from patchwright_agent.daemon.environment import agent_path, own_environment
 
 TYPE_CHECKING = False
@@ -72,7 +72,8 @@ class BootReport:
 
         argv = [sys.executable, agent_path(), "report", "--state-dir", self._state_dir]
         try:
-            child = subprocess.Popen(argv, stdin=subprocess.DEVNULL, env=own_environment(), cwd="/")
+            with steps.starting:
+                child = subprocess.Popen(argv, stdin=subprocess.DEVNULL, env=own_environment(), cwd="/")
         except OSError as error:
             return str(error.strerror)
         deadline = time.monotonic() + CHILD_SECONDS

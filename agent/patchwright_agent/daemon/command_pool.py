@@ -49,6 +49,13 @@ class CommandPool:
         with self._lock:
             return bool(self._parked)
 
+    @property
+    def is_in_transaction(self) -> bool:
+        """Whether a running command is changing packages: a reboot would cut that in two."""
+        with self._lock:
+            runs = list(self._running.values())
+        return any(run.is_in_transaction for run in runs)
+
     def submit(self, state: "CommandState") -> None:
         """Run a command, at once or when its turn comes."""
         self._submit(CommandRun(state, self._context))

@@ -92,6 +92,11 @@ class CommandRun:
         self._context = context
         self._dir = context.command_dir(state.id)
 
+    @property
+    def is_in_transaction(self) -> bool:
+        """Whether its worker is changing packages."""
+        return os.path.exists(os.path.join(self._dir, steps.TRANSACTION_FILE))
+
     def run(self) -> bool:
         """Go on until the final reply is stored (and sent, if possible): True. False: a reboot has to come first.
 

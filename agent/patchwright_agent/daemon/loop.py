@@ -184,7 +184,7 @@ class Daemon:
                 self._reboot.forget()
             return
         self._reboot.want(now)
-        if not self._reboot.is_due(now, self.pool.is_busy):
+        if not self._reboot.is_due(now, self.pool.is_busy) or self.pool.is_in_transaction:
             return
         if self._reboot.is_given_up:
             log.say("the reboot did not happen; the commands that wait for it go on without")

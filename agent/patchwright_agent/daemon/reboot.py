@@ -47,7 +47,7 @@ class Reboot:
         return self._due_at is not None and 0 < self._due_at - now <= NEAR_SECONDS
 
     def is_due(self, now: float, others_run: bool) -> bool:
-        """Other commands may finish first, for five minutes."""
+        """Other commands may finish first, for five minutes (a package transaction however long: see the loop)."""
         if self._due_at is None or now < self._due_at:
             return False
         return not others_run or now >= self._due_at + MAX_WAIT_FOR_OTHERS_SECONDS

@@ -26,7 +26,7 @@ LET_FINISH = "\nThe %s came during a package transaction, which was let finish f
 
 # From the moment a script is open for writing until its process has started, no other process may be started: it would
 # inherit the open file, and the script would be refused as "text file busy".
-_starting = threading.Lock()
+starting = threading.Lock()
 
 
 class Abandoned(Exception):
@@ -100,7 +100,7 @@ def run_script(
     With `exec`, since not every sh does it by itself: so the step's process is the script and not a shell in between,
     and signals to it, and its death by one, are its own.
     """
-    with _starting:
+    with starting:
         descriptor = os.open(folder.script, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o700)
         with os.fdopen(descriptor, "w", encoding="utf-8", errors="surrogateescape") as file:
             file.write("\n".join(lines) + "\n")
@@ -112,7 +112,7 @@ def run_program(
     argv: "List[str]", folder: StepFolder, environment: "Dict[str, str]", timeout: float, control: Control
 ) -> Outcome:
     """Run a program of the agent's own, without any script. Raises Abandoned, OSError when it can't be started."""
-    with _starting:
+    with starting:
         process = _start(argv, folder, environment, "/")
     return _attend(process, folder, timeout, control)
 

@@ -8,7 +8,7 @@ import os
 from typing import Dict, FrozenSet, List, Mapping, NamedTuple, Optional, Sequence, Set, Tuple
 
 from patchwright_agent import platform, run, text
-from patchwright_agent.managers import apt_folders, apt_output
+from patchwright_agent.managers import apt_folders, apt_output, locks
 from patchwright_agent.managers import apt_install_checks as checks
 from patchwright_agent.managers import apt_install_options as options
 from patchwright_agent.managers import apt_install_output as output
@@ -61,6 +61,7 @@ class AptInstaller(Installer):
         self._native = (self._settings.get("apt::architecture") or [""])[0]
         self._dpkg_options = options.dpkg_options(self._settings)
         self._notes: List[str] = []
+        self._preferences: Optional[str] = None  # as it was written last
 
     def simulate(self, targets: Sequence[Target], available: Sequence[Target]) -> Simulation:
         self._pin(available)
@@ -90,7 +91,7 @@ class AptInstaller(Installer):
         code, message = output.reason_code(done.output), _said(done)
         if code == DISK_FULL:
             message = self._out_of_room(items, done, progress)
-        elif code not in _NOT_A_PACKAGES_FAULT:
+        elif code not in _NOT_A_PACKAGES_FAULT or _has_begun(done):
             code, message = self._one_by_one(items, done, progress)
         return self._ended(items, progress, code, message)
 
@@ -122,8 +123,19 @@ class AptInstaller(Installer):
         """Make the items the candidates of every call to come, by a file of this run's own."""
         own = apt_folders.setting_path(self._settings, "dir::etc::preferences")
         content = options.preferences(items, self._native, platform.small_file(own) if own else "")
-        with open(os.path.join(self.workplace.folder, _PREFERENCES), "w", encoding="utf-8") as file:
+        if content != self._preferences:
+            self._write_preferences(content)
+            self._preferences = content
+
+    def _write_preferences(self, content: str) -> None:
+        """Durably, and whole or not at all: the node's own pins are in it, and what mends after a power cut uses it."""
+        path = os.path.join(self.workplace.folder, _PREFERENCES)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW
+        with os.fdopen(os.open(path + ".new", flags, 0o600), "w", encoding="utf-8") as file:
             file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(path + ".new", path)
 
     def _pinned(self) -> List[str]:
         path = os.path.join(self.workplace.folder, _PREFERENCES)
@@ -185,7 +197,18 @@ class AptInstaller(Installer):
         return done
 
     def _execute(self, argv: Sequence[str]) -> Executed:
-        return self.workplace.execute(argv)
+        """Run a command. A signal that ends apt-get (out of memory) leaves its dpkg at work: that one is waited for.
+
+        Raises ManagerError if it goes on and on.
+        """
+        done = self.workplace.execute(argv)
+        if done.returncode < 0:
+            files = checks.lock_files(self._settings)
+            wait = locks.wait_until_free(files, locks.MAX_WAIT_SECONDS, tell=self.workplace.tell)
+            if wait.holder is not None:
+                message = "%s was ended by signal %d, and what it had started still holds %s; see: fuser -v %s"
+                raise ManagerError(message % (argv[0], -done.returncode, wait.holder.path, wait.holder.path))
+        return done
 
     def _missing(self, items: Sequence[Change]) -> List[Change]:
         """The items that are not installed whole."""
@@ -226,7 +249,8 @@ class AptInstaller(Installer):
     def _settle(self, items: Sequence[Change], done: Executed, progress: _Progress, takes_back: bool = True) -> None:
         """Name the culprits of a transaction, configure what can be, take back what can't."""
         words = output.parse_failures(done.output)
-        if done.returncode and checks.read_database().unfinished():
+        database = checks.read_database()
+        if done.returncode and (database.unfinished() or database.is_pending):
             configured = self._execute(["dpkg", *self._dpkg_options, "--configure", "-a"])
             self._note_kept(configured, progress)
             words.update(output.parse_failures(configured.output))
@@ -317,6 +341,12 @@ def _same(change: Change, item: Change, native: str) -> bool:
 def _slots(name: str, arch: str, native: str) -> Set[Slot]:
     """The slots in which dpkg may hold a package: its architecture may change between native and `all`."""
     return {(name, native), (name, "all")} if arch in (native, "all") else {(name, arch)}
+
+
+def _has_begun(done: Executed) -> bool:
+    """Whether dpkg came to the packages: then whatever they print, downloads, signatures and locks were in order."""
+    database = checks.read_database()
+    return bool(database.unfinished() or database.is_pending or output.parse_failures(done.output))
 
 
 def _names(database: Database) -> str:

@@ -59,6 +59,25 @@ def ready(request: Dict[str, Any]) -> Dict[str, Any]:
     return dict(resolver.database(), cache_dir=resolver.base.conf.cachedir, **sizes)
 
 
+def download(request: Dict[str, Any]) -> Dict[str, Any]:
+    """Fetch what installing `items` needs; nothing is changed. `problem` is dnf's words, "" if all is there.
+
+    dnf keeps the files until its next successful transaction, so `apply` finds them.
+    """
+    resolver = Resolver(dict(request, available=request["items"]))
+    base = resolver.base
+    try:
+        resolver.mark(base._goal, [row for row in request["items"] if row[2]])
+        base.resolve(allow_erasing=False)
+        if base.transaction:
+            base.download_packages(list(base.transaction.install_set))
+    except (Unresolved, dnf.exceptions.DepsolveError):
+        return {"problem": ""}  # the last simulation says so, and asks for another Plan
+    except (dnf.exceptions.DownloadError, OSError) as error:
+        return {"problem": str(error)}
+    return {"problem": ""}
+
+
 def apply(request: Dict[str, Any]) -> Dict[str, Any]:
     """Install exactly `items`: check that dnf comes to that very set, download, check signatures, one transaction.
 
@@ -133,4 +152,4 @@ def _signatures(base: Any, packages: List[Any]) -> str:
     return ""
 
 
-WORDS = {"simulate": simulate, "ready": ready, "apply": apply}
+WORDS = {"simulate": simulate, "ready": ready, "download": download, "apply": apply}

@@ -29,8 +29,10 @@ from patchwright_agent.managers.model import ManagerError
 from patchwright_agent.text import field
 
 TIMEOUT_SECONDS = 600
+DOWNLOAD_SECONDS = 5400  # three quarters of what a patch document's step may take
 RESERVE_BYTES = 16 * 1024 * 1024  # for the rpm database, logs, what scripts write
-REMOVE_DUPLICATES = ("dnf", "-y", "--setopt=clean_requirements_on_remove=False", "remove", "--duplicates")
+# What comes in to mend comes from where the Plan's versions come from, and nothing optional with it.
+_MENDING = ("--setopt=clean_requirements_on_remove=False", "--setopt=install_weak_deps=False")
 REMEDY = "dnf -y remove --duplicates"
 
 Rows = Tuple[Tuple[str, ...], ...]
@@ -103,11 +105,22 @@ class DnfInstaller(Installer):
             return problem
         answer = self._asked("ready", dict(self._metadata, items=_rows(items)))
         database = _database(answer)
-        return _broken(database) if database.duplicates else _crowded(answer)
+        problem = _broken(database) if database.duplicates else _crowded(answer)
+        return problem or (self._download(items) if items else None)
+
+    def _download(self, items: Sequence[Change]) -> Optional[Problem]:
+        """Fetch everything into dnf's cache, outside of the transaction: a cancel need not wait for a slow mirror."""
+        answer = self._asked("download", dict(self._metadata, items=_rows(items)), DOWNLOAD_SECONDS)
+        if not answer["problem"]:
+            return None
+        words = output.one_line(str(answer["problem"]))
+        return output.reason_code("download", words), "the packages were not fetched: %s; nothing was changed" % words
 
     def apply(self, items: Sequence[Change]) -> Applied:
         self._answers.clear()
         notes, self._notes = self._notes, []
+        if self.workplace.is_cancelled():
+            return Applied((), notes, CANCELLED, "the end was asked for before the transaction")
         failures = []  # type: List[Failure]
         attempt = self._install(items, notes)
         self._judge(items, attempt, failures, notes)
@@ -124,7 +137,8 @@ class DnfInstaller(Installer):
             raise ManagerError(problem[1])
         duplicates = self._database().duplicates
         if duplicates:
-            done = self.workplace.execute(REMOVE_DUPLICATES)
+            release = ["--releasever=" + dnf.releasever()] if dnf.releasever() else []
+            done = self.workplace.execute(["dnf", "-y", *release, *_MENDING, "remove", "--duplicates"])
             said = "an interrupted transaction was taken up by: %s (exit code %d): %s"
             notes.append(said % (REMEDY, done.returncode, ", ".join(duplicates[:10])))
             left = self._database().duplicates
@@ -142,11 +156,11 @@ class DnfInstaller(Installer):
     def _database(self) -> _Database:
         return _database(self._asked("ready", {"fetch": "none", "cache_dir": "", "items": []}))
 
-    def _asked(self, word: str, request: Dict[str, Any]) -> Dict[str, Any]:
+    def _asked(self, word: str, request: Dict[str, Any], seconds: float = TIMEOUT_SECONDS) -> Dict[str, Any]:
         """The child's answer, by a file: a Plan is longer than an argument may be. Raises ManagerError."""
         path = self._file(word, request)
         try:
-            asked = dnf.Asked(word, request, TIMEOUT_SECONDS, path, self._interpreter)
+            asked = dnf.Asked(word, request, seconds, path, self._interpreter)
             answer = asked.answer()
             self._interpreter = asked.interpreter
             return answer

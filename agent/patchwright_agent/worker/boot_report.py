@@ -13,7 +13,7 @@ from patchwright_agent.platform import UnsupportedPlatform
 from patchwright_agent.worker import collect, report
 from patchwright_agent.worker.collect import CollectRequest
 from patchwright_agent.worker.facts_upload import keep, upload
-from patchwright_agent.worker.run_lock import RunLock, RunLocked
+from patchwright_agent.worker.run_lock import BOOT_REPORT, RunLock, RunLocked
 from patchwright_agent.worker.server_calls import Refused
 
 FAILURES = (
@@ -37,7 +37,7 @@ def report_facts(state_dir: str) -> int:
     The daemon tries again later. A patch run is waited for: halfway through one, facts would say nothing.
     """
     try:
-        with RunLock(state_dir, "facts after a boot"):
+        with RunLock(state_dir, BOOT_REPORT):
             registered = identity.load(state_dir)
             document = collect.collect(CollectRequest(state_dir, False))
             keep(state_dir, document)

@@ -55,6 +55,7 @@ class RunJournal:
         """Make the run's folder; forget runs of long ago."""
         for folder in (self._runs, self.folder):
             os.makedirs(folder, mode=0o700, exist_ok=True)
+            _sync(os.path.dirname(folder))
         _prune(self._runs, os.path.basename(self.folder))
 
     def read(self) -> Optional[Entry]:
@@ -68,11 +69,16 @@ class RunJournal:
     def write(self, entry: Entry) -> None:
         """Replace the entry, durably. Raises OSError; the old entry is whole then."""
         report.write_atomically(self._path, json.dumps(_members(entry)))
-        descriptor = os.open(self._runs, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        _sync(self._runs)
+
+
+def _sync(folder: str) -> None:
+    """Make the names in a folder durable."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _members(entry: Entry) -> Dict[str, Any]:

@@ -12,6 +12,8 @@ from typing import Callable
 from patchwright_agent import platform, text
 
 WAIT_SECONDS = 60
+BOOT_REPORT = "facts after a boot"
+BOOT_REPORT_SECONDS = 1800  # a host that has just booted is slow, its server perhaps too: no reason to fail an Install
 _POLL_SECONDS = 0.5
 _FILE_NAME = "patch-run.lock"
 
@@ -29,7 +31,10 @@ class RunLock:
         self._sleep = sleep
 
     def __enter__(self) -> "RunLock":
-        """Waits up to a minute for another run, without end for an earlier worker of the same one. Raises RunLocked."""
+        """Waits up to a minute for another run, without end for an earlier worker of the same one. Raises RunLocked.
+
+        A report after a boot is no run, and is waited for until the daemon ends it.
+        """
         try:
             os.makedirs(os.path.dirname(self._path), mode=0o700, exist_ok=True)
             self._descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
@@ -51,10 +56,10 @@ class RunLock:
         waited = 0.0
         while not self._is_taken():
             holder = text.field(platform.small_file(self._path), 200) or "unknown"
-            if waited >= WAIT_SECONDS and not holder.endswith(", " + self._name):
+            limit = BOOT_REPORT_SECONDS if holder.endswith(", " + BOOT_REPORT) else WAIT_SECONDS
+            if waited >= limit and not holder.endswith(", " + self._name):
                 raise RunLocked(
-                    "another patch run (%s) did not end within %d seconds; try again when it has"
-                    % (holder, WAIT_SECONDS)
+                    "another patch run (%s) did not end within %d seconds; try again when it has" % (holder, limit)
                 )
             self._sleep(_POLL_SECONDS)
             waited += _POLL_SECONDS

@@ -5,7 +5,8 @@ from typing import Any
 
 from patchwright.api.compliance_fields import conditions_from, execution_to
 from patchwright.api.context import Answer, Context, Request
-from patchwright.api.patch_states import patch_lines, wire_baseline_id
+from patchwright.api.node_access import require_node
+from patchwright.api.patch_states import page_of_lines, patch_lines, wire_baseline_id
 from patchwright.api.registry import registry
 from patchwright.core.builtin_documents import BUILTIN
 from patchwright.core.compliance import (
@@ -18,10 +19,9 @@ from patchwright.core.compliance import (
 )
 from patchwright.core.errors import Invalid, InvalidId, Kind
 from patchwright.core.judgement import PatchLine
-from patchwright.core.tags import TaggedType
 from patchwright.core.values import PatchState
 from patchwright.flows.judge_node import JudgedNode, judge_node
-from patchwright.store import compliance, nodes, tags
+from patchwright.store import compliance, nodes
 from patchwright.store.compliance import Execution
 
 MAX_PAGE = 50
@@ -39,24 +39,15 @@ ITEM_KEYS = (
 def list_compliance_items(ctx: Context, req: Request) -> Answer:
     """The node's patches by title, with the baseline's level as severity; none for a node that can't be judged."""
     node = nodes.get(ctx.tx, ctx.scope, _resource(req))
-    own = {t.key: t.value for t in tags.of(ctx.tx, ctx.scope, TaggedType.MANAGED_INSTANCE, node.id)}
-    ctx.require(ctx.arn(f"managed-instance/{node.id}"), own)
+    require_node(ctx, node.id)
     conditions = conditions_from(req, ITEM_KEYS)
     judged = judge_node(ctx.tx, node, ctx.now, ctx.service.apt_delays)
     # A node whose first facts are not judged by the loop yet has no verdict, but its judgement is this one.
     execution = compliance.executions(ctx.tx, [node.id]).get(node.id) or Execution(id=None, at=ctx.now)
     common = _common(ctx, judged, execution)
     lines = [line for line in patch_lines(judged) if _fits(line, common, conditions)]
-    after = ctx.cursor(req)
-    if after is not None:
-        lines = [line for line in lines if [line.title, line.patch_id] > after]
-    limit = req.get("MaxResults", MAX_PAGE)
-    page = lines[:limit]
-    more = [page[-1].title, page[-1].patch_id] if len(lines) > limit else None
-    return {
-        "ComplianceItems": [_item_to(node.id, line, common, execution) for line in page],
-        "NextToken": ctx.page(req, more),
-    }
+    page, token = page_of_lines(ctx, req, lines, MAX_PAGE)
+    return {"ComplianceItems": [_item_to(node.id, line, common, execution) for line in page], "NextToken": token}
 
 
 def _resource(req: Request) -> str:

@@ -3,6 +3,7 @@
 from typing import Any
 
 from patchwright.api.context import Answer, Context, Request
+from patchwright.api.node_access import require_node
 from patchwright.api.patch_states import wire_baseline_id
 from patchwright.api.registry import registry
 from patchwright.core.explain import Explanation, explain
@@ -18,7 +19,7 @@ from patchwright.store import facts, nodes
 
 def _judged(ctx: Context, req: Request) -> JudgedNode:
     node = nodes.get(ctx.tx, ctx.scope, req["NodeId"])
-    ctx.require(ctx.arn(f"managed-instance/{node.id}"))
+    require_node(ctx, node.id)
     return judge_node(ctx.tx, node, ctx.now, ctx.service.apt_delays)
 
 

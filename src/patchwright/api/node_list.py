@@ -8,6 +8,7 @@ from patchwright.api.explain import counts_to
 from patchwright.api.node_fields import ping_status
 from patchwright.api.patch_states import wire_baseline_id
 from patchwright.api.registry import registry
+from patchwright.core.exit_codes import shown_code
 from patchwright.core.nodes import ManagedNode
 from patchwright.core.targets import Target, TargetKey, targets_from
 from patchwright.core.unjudged import NEVER_REPORTED
@@ -82,5 +83,5 @@ def _operation(run: PatchRun) -> dict[str, Any]:
         "CommandId": run.command_id,
         "StartedAt": run.started_at,
         "EndedAt": run.ended_at,
-        "ExitCode": run.exit_code,
+        "ExitCode": None if run.exit_code is None else shown_code(run.exit_code),
     }

@@ -3,9 +3,11 @@
 from typing import Any
 
 from patchwright.api.context import Answer, Context, Request
+from patchwright.api.node_access import require_node
 from patchwright.api.patch_states import wire_baseline_id
 from patchwright.api.registry import registry
 from patchwright.core.errors import Kind, NotFound
+from patchwright.core.exit_codes import shown_code
 from patchwright.core.failures import dropped_words, read_kept
 from patchwright.core.plan import LIFETIME, Plan
 from patchwright.core.values import BaselineId, PatchOperation
@@ -19,7 +21,7 @@ from patchwright.store.runs import PatchRun
 def get_patch_plan(ctx: Context, req: Request) -> Answer:
     """The Plan of the command named, else the node's latest one. A run without a Plan yet is SETTLING."""
     node = nodes.get(ctx.tx, ctx.scope, req["NodeId"])
-    ctx.require(ctx.arn(f"managed-instance/{node.id}"))
+    require_node(ctx, node.id)
     command_id = req.get("CommandId")
     run = runs.latest_plan(ctx.tx, node.id) if command_id is None else runs.of_command(ctx.tx, node.id, command_id)
     if run is None:
@@ -50,7 +52,7 @@ def _plan_to(ctx: Context, run: PatchRun) -> dict[str, Any]:
         "PlanDigest": run.plan_digest,
         "SettledAt": run.planned_at,
         "ExpiresAt": run.planned_at + LIFETIME if run.planned_at else None,
-        "ExitCode": run.exit_code,
+        "ExitCode": None if run.exit_code is None else shown_code(run.exit_code),
         "Message": run.message or None,
     }
 

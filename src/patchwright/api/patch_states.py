@@ -1,9 +1,11 @@
 """Patch states of nodes and patch groups, and a node's patches. Source: patch-baselines.md 6.2, 8; decisions.md 13."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from patchwright.api.context import Answer, Context, Request
+from patchwright.api.node_access import require_node
 from patchwright.api.registry import registry
 from patchwright.core.compliance import Operator, folded
 from patchwright.core.errors import Invalid, Kind
@@ -147,16 +149,11 @@ def wire_baseline_id(baseline_id: BaselineId, region: str) -> str:
 def describe_instance_patches(ctx: Context, req: Request) -> Answer:
     """Every patch of one node in the order of titles: judged now, from the facts that it last reported."""
     node = nodes.get(ctx.tx, ctx.scope, req["InstanceId"])
-    ctx.require(ctx.arn(f"managed-instance/{node.id}"))
+    require_node(ctx, node.id)
     wanted = _filters_from(req)
     lines = [line for line in patch_lines(_judged(ctx, node)) if _matches(line, wanted)]
-    after = ctx.cursor(req)
-    if after is not None:
-        lines = [line for line in lines if [line.title, line.patch_id] > after]
-    limit = req.get("MaxResults", DEFAULT_PATCHES_PAGE)
-    page = lines[:limit]
-    more = [page[-1].title, page[-1].patch_id] if len(lines) > limit else None
-    return {"Patches": [_patch_to(line) for line in page], "NextToken": ctx.page(req, more)}
+    page, token = page_of_lines(ctx, req, lines, DEFAULT_PATCHES_PAGE)
+    return {"Patches": [_patch_to(line) for line in page], "NextToken": token}
 
 
 def _judged(ctx: Context, node: ManagedNode) -> JudgedNode:
@@ -167,7 +164,25 @@ def patch_lines(judged: JudgedNode) -> list[PatchLine]:
     """The node's patches in the order in which they are listed: by title, then by id. None for an unjudged node."""
     if not isinstance(judged.outcome, Judgement):
         return []
-    return sorted(judged.outcome.lines, key=lambda line: (line.title, line.patch_id))
+    return sorted(judged.outcome.lines, key=_place)
+
+
+def _place(line: PatchLine) -> list[Any]:
+    """Where the line stands. An id that its title begins with is left out: a host's names may be long, a token not."""
+    begins = line.title.startswith(line.patch_id)
+    return [line.title, len(line.patch_id) if begins else 0, "" if begins else line.patch_id]
+
+
+def page_of_lines(
+    ctx: Context, req: Request, lines: Sequence[PatchLine], default: int
+) -> tuple[Sequence[PatchLine], str | None]:
+    """The page of `lines`, which are in their order, that the request asks for, and the token of the next one."""
+    after = ctx.cursor(req)
+    if after is not None:
+        lines = [line for line in lines if _place(line) > after]
+    limit = req.get("MaxResults", default)
+    page = lines[:limit]
+    return page, ctx.page(req, _place(page[-1]) if len(lines) > limit else None)
 
 
 def _patch_to(line: PatchLine) -> dict[str, Any]:

@@ -4,14 +4,15 @@ Three small functions hold the rules (`listed`, `facets_match`, `combine`); `App
 their answers, so a bulk judge can remember in its own way around the very same functions.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from patchwright.core.baselines import ApprovalRule, FilterKey, PatchBaseline, PatchFilter
 from patchwright.core.errors import Invalid, Kind
 from patchwright.core.filters import SECURITY_CLASSIFICATIONS, Facets, facets_of, is_security, matches, said_no
-from patchwright.core.judgement import Catalogue, ReasonCode
+from patchwright.core.judgement import Catalogue, ReasonCode, ReleaseSource
 from patchwright.core.lists import listed
 from patchwright.core.patches import Notice, PackageVersion
 from patchwright.core.releases import Release, approval_instant, release_of
@@ -201,6 +202,18 @@ def _wait(hit: RuleHit) -> tuple[object, ...]:
     return (hit.approved_at, *_gravity(hit))
 
 
+class Seen(NamedTuple):
+    """A version as one notice describes it: the rules that accept it so, its release, its reported words."""
+
+    rules: tuple[int, ...]
+    release: Release
+    classification: str
+    severity: str
+
+
+UNDATED = Release(at=None, source=ReleaseSource.NONE)
+
+
 class Approver:
     """Approvals under one baseline, for nodes of one product, at one instant; each version is asked once.
 
@@ -240,34 +253,41 @@ class Approver:
         return self._ask(version, trace), trace
 
     def _ask(self, version: PackageVersion, trace: Trace | None) -> Approval:
-        baseline = self.baseline
-        hits: list[RuleHit] = []
-        descriptions = facets_of(version, self.product)
-        for facets, notice in descriptions:
-            rules = self._rules_for(facets) if trace is None else facets_match(facets, baseline, trace)
-            if rules:
-                release = release_of(version, notice, self.catalogue)
-                words = described(version, facets, notice)
-                hits += [
-                    rule_hit(
-                        number,
-                        baseline.rules[number - 1],
-                        release,
-                        waits=self.waits,
-                        classification=words[0],
-                        severity=words[1],
-                    )
-                    for number in rules
-                ]
-        return combine(
-            rejected_entry=listed(version, baseline.rejected_patches),
-            approved_entry=listed(version, baseline.approved_patches),
+        seen = []
+        for facets, notice in facets_of(version, self.product):
+            rules = self._rules_for(facets) if trace is None else facets_match(facets, self.baseline, trace)
+            release = release_of(version, notice, self.catalogue) if rules else UNDATED
+            seen.append(Seen(rules, release, *described(version, facets, notice)))
+        return self.weigh(
+            seen,
             security=is_security(version),
+            rejected_entry=listed(version, self.baseline.rejected_patches),
+            approved_entry=listed(version, self.baseline.approved_patches),
+        )
+
+    def weigh(
+        self, seen: Sequence[Seen], *, security: bool, rejected_entry: str | None, approved_entry: str | None
+    ) -> Approval:
+        """What the baseline says of a version that is seen so, one element per notice that lists it."""
+        hits = [
+            rule_hit(
+                number,
+                self.baseline.rules[number - 1],
+                one.release,
+                waits=self.waits,
+                classification=one.classification,
+                severity=one.severity,
+            )
+            for one in seen
+            for number in one.rules
+        ]
+        return combine(
+            rejected_entry=rejected_entry,
+            approved_entry=approved_entry,
+            security=security,
             hits=tuple(hits),
-            own=min(
-                (described(version, *description) for description in descriptions), key=lambda d: _vendor_gravity(*d)
-            ),
-            baseline=baseline,
+            own=min(((one.classification, one.severity) for one in seen), key=lambda words: _vendor_gravity(*words)),
+            baseline=self.baseline,
             now=self.now,
         )
 

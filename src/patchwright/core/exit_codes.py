@@ -41,6 +41,12 @@ def known_code(code: int) -> ExitCode | None:
     return next((known for known in ExitCode if known == code), None)
 
 
+def shown_code(code: int) -> int:
+    """A kept code as others see it: the two internal ones are 194 until the host is back."""
+    known = known_code(code)
+    return code if known is None else int(known.before_reboot)
+
+
 _AFTER_REBOOT = {
     ExitCode.REBOOT: ExitCode.SUCCESS,
     ExitCode.REBOOT_WITH_FAILURES: ExitCode.FAILURE,

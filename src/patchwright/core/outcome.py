@@ -58,7 +58,8 @@ def after_install(plan: Plan, after: NodeFacts, said: Said) -> Outcome:
     messages = {native_slot(slot, native): text for slot, text in said.messages.items()}
     present = {(native_slot(item.package.slot, native), item.package.version) for item in after.installed}
     installed = tuple(item for item in plan.items if (native_slot(item.slot, native), item.to_version) in present)
-    missed = [item for item in plan.items if item.role is ItemRole.TARGET and item not in installed]
+    there = frozenset(installed)
+    missed = [item for item in plan.items if item.role is ItemRole.TARGET and item not in there]
     dropped = [drop for drop in plan.dropped if (native_slot(drop.slot, native), drop.version) not in present]
     reasons = {
         (item.slot, item.to_version): _reason(messages.get(native_slot(item.slot, native), ""), said) for item in missed

@@ -4,7 +4,7 @@ Counts and the reboot decision first, then what failed with its reason, what wen
 leaves out, the worker's notes. Source: patch-baselines.md 5.7.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from patchwright.core.exit_codes import known_code
@@ -73,8 +73,10 @@ def report_of(story: RunStory) -> str:
     lines += _limited("INSTALLED", [_change(item) for item in story.new])
     if story.plan_only and story.plan is not None:
         lines += _limited("WOULD INSTALL", [_change(item) for item in story.plan.items])
-    for state in (PatchState.INSTALLED_REJECTED, PatchState.INSTALLED_PENDING_REBOOT, PatchState.MISSING):
-        lines += _lines_of(story.outcome, state)
+    lines += _lines_of(story.outcome, PatchState.INSTALLED_REJECTED)
+    # What this run brought was named above.
+    lines += _lines_of(story.outcome, PatchState.INSTALLED_PENDING_REBOOT, but={i.slot.patch_id for i in story.new})
+    lines += _lines_of(story.outcome, PatchState.MISSING)
     lines += _limited("LEFT OUT", _left_out(story))
     lines += _limited("NOTE", story.notes)
     lines.append(f"SnapshotId: {story.snapshot_id}")
@@ -104,10 +106,10 @@ def _reboot(story: RunStory) -> str:
     return f"{words}; the run ends with {int(code.after_reboot)} after it"
 
 
-def _lines_of(outcome: Judgement | Unjudged, state: PatchState) -> list[str]:
+def _lines_of(outcome: Judgement | Unjudged, state: PatchState, *, but: Collection[str] = ()) -> list[str]:
     if isinstance(outcome, Unjudged):
         return []
-    return _limited(state, [_line(line) for line in outcome.lines if line.state is state])
+    return _limited(state, [_line(x) for x in outcome.lines if x.state is state and x.patch_id not in but])
 
 
 def _line(line: PatchLine) -> str:

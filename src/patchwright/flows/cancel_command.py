@@ -9,7 +9,7 @@ from patchwright.core.commands import CANCEL_MOVES, Command, Details, Invocation
 from patchwright.core.errors import Duplicate, Kind, NotFound
 from patchwright.core.nodes import ManagedNode
 from patchwright.core.values import NodeId
-from patchwright.flows.advance_command import settle
+from patchwright.flows.advance_command import settle, settle_move
 from patchwright.store import commands, rollouts
 from patchwright.store.engine import Tx
 
@@ -78,7 +78,7 @@ def acknowledge_cancel(tx: Tx, node: ManagedNode, message_id: str, now: datetime
         commands.update_invocation(tx, invocation.command_id, node.id, cancel_acknowledged_at=now)
         if invocation.delivered_at is None:
             rollouts.end_many(tx, invocation.command_id, [node.id], Details.CANCELLED, NOT_SENT, now)
-            settle(tx, invocation.command_id)
+            settle_move(tx, commands.get(tx, invocation.command_id), Details.CANCELLING, Details.CANCELLED)
             tx.wake(f"command:{invocation.command_id}")
 
 

@@ -9,7 +9,9 @@ from datetime import datetime
 from typing import Any
 
 from patchwright.core.approval import AptDelays
-from patchwright.core.exit_codes import ExitCode, known_code
+from patchwright.core.commands import Details
+from patchwright.core.exit_codes import ExitCode, known_code, shown_code
+from patchwright.core.failures import ProblemCode
 from patchwright.core.judge import judge
 from patchwright.core.judgement import History, Judgement
 from patchwright.core.nodes import ManagedNode
@@ -22,7 +24,7 @@ from patchwright.flows.judge_fleet import mark_due
 from patchwright.flows.judge_node import JudgedNode, judge_node, save_if_current
 from patchwright.flows.plan_record import read_plan
 from patchwright.flows.ports import Ids
-from patchwright.store import facts, judgements, runs
+from patchwright.store import commands, facts, judgements, runs
 from patchwright.store.engine import Tx
 from patchwright.store.runs import PatchRun
 
@@ -95,7 +97,12 @@ def conclude(
     plan = read_plan(run.plan) if run.plan is not None else _unplanned(run, judged, ending)
     if plan is None:
         return _without_install(run, judged, ending)
-    return _installed(run, judged, ending, plan, apt_delays)
+    return _installed(run, judged, ending, plan, apt_delays, taken_back=_is_taken_back(tx, run))
+
+
+def _is_taken_back(tx: Tx, run: PatchRun) -> bool:
+    invocation = commands.find_invocation(tx, run.command_id or "", run.node_id)
+    return invocation is not None and invocation.details in (Details.CANCELLING, Details.CANCELLED)
 
 
 def _without_install(run: PatchRun, judged: JudgedNode, ending: Ending) -> Concluded:
@@ -132,13 +139,17 @@ def _unplanned(run: PatchRun, judged: JudgedNode, ending: Ending) -> Plan | None
     return Plan(items=tuple(items), dropped=(), reboot_option=run.reboot_option)
 
 
-def _installed(run: PatchRun, judged: JudgedNode, ending: Ending, plan: Plan, apt_delays: AptDelays) -> Concluded:
+def _installed(
+    run: PatchRun, judged: JudgedNode, ending: Ending, plan: Plan, apt_delays: AptDelays, *, taken_back: bool
+) -> Concluded:
     after = judged.facts
     if after is None:
         return _without_install(run, judged, ending)
     said = Said(messages=ending.failures, problem=ending.problem, message=ending.message)
     outcome = after_install(plan, after, said)
-    decision = _reboot(run, judged, ending, outcome)
+    # A cancel that the worker has not heard of yet holds the reboot back as one that it has.
+    problem = ProblemCode.CANCELLED if taken_back else ending.problem
+    decision = _reboot(run, judged, problem, outcome)
     new = [(item.slot, item.to_version) for item in outcome.new]
     waiting = pending_after(judged.history, after, new, run.operation, reboots=False)
     kept = frozenset() if decision.reboot else waiting
@@ -168,14 +179,14 @@ def _failed(ending: Ending) -> bool:
     return bool(ending.problem) or code is None or not (code in _FINE or code.asks_for_reboot)
 
 
-def _reboot(run: PatchRun, judged: JudgedNode, ending: Ending, outcome: Outcome) -> RebootDecision:
+def _reboot(run: PatchRun, judged: JudgedNode, problem: str, outcome: Outcome) -> RebootDecision:
     pending = still_pending(judged.history.pending_reboot, judged.facts) if judged.facts else frozenset()
     return reboot_decision(
         run.operation,
         run.reboot_option,
         pending=pending,
         installed_count=len(outcome.new),
-        problem=ending.problem,
+        problem=problem,
     )
 
 
@@ -201,7 +212,7 @@ def finish_patch_run(
     again here.
     """
     if run.ended_at is not None and run.exit_code is not None:
-        return run.report, _shown_code(run.exit_code)
+        return run.report, shown_code(run.exit_code)
     if not _still_true(tx, run, concluded):
         concluded = conclude(tx, concluded.before.node, run, ending, now, apt_delays)
     report = report_of(_story(concluded, ending))
@@ -216,9 +227,10 @@ def finish_patch_run(
         result=_result(concluded),
         draft=None,
         boot_id=_boot_of(concluded, ending) if reboots else run.boot_id,
+        reboot_asked_at=now if reboots else None,
     )
     _keep_history(tx, concluded, now, ids)
-    return report, _shown_code(concluded.code)
+    return report, shown_code(concluded.code)
 
 
 def _still_true(tx: Tx, run: PatchRun, concluded: Concluded) -> bool:
@@ -227,6 +239,7 @@ def _still_true(tx: Tx, run: PatchRun, concluded: Concluded) -> bool:
         (record.id if record else None) == (seen.id if seen else None)
         and (run.plan_digest, run.facts_at) == (concluded.run.plan_digest, concluded.run.facts_at)
         and judgements.history(tx, run.node_id) == concluded.before.history
+        and not (concluded.reboot.reboot and _is_taken_back(tx, run))
     )
 
 
@@ -246,11 +259,6 @@ def _boot_of(concluded: Concluded, ending: Ending) -> str:
     """The boot in which the reboot is asked for: the worker's word, else what its facts say."""
     known = concluded.judged.facts
     return ending.boot_id or (known.state.boot_id if known else "")
-
-
-def _shown_code(code: int) -> int:
-    known = known_code(code)
-    return code if known is None else int(known.before_reboot)
 
 
 def _story(concluded: Concluded, ending: Ending) -> RunStory:

@@ -1,5 +1,6 @@
 """One node's facts, baseline and history -> its Judgement, and the Verdict that keeps its counts."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -87,8 +88,7 @@ class Shared:
 
     def catalogue(self, tx: Tx, node: ManagedNode, known: NodeFacts | None, baseline: PatchBaseline) -> Catalogue:
         """First-seen times of the node's packages, read only where a rule's wait can use them."""
-        waits = any(r.approve_after_days or r.approve_until_date for r in baseline.rules) and not baseline.predefined
-        if known is None or not waits or FAMILY_OF[known.operating_system] is not Family.APT:
+        if known is None or not waits_for_dates(baseline):
             return Catalogue()
         account = node.scope.account
         names, times = self._seen.setdefault(account, (set(), {}))
@@ -108,10 +108,20 @@ class Shared:
         return self._approvers[key]
 
 
+def waits_for_dates(baseline: PatchBaseline) -> bool:
+    """Whether first-seen times have a say: on apt, where a rule waits, in a baseline of the operator's own."""
+    waits = any(r.approve_after_days or r.approve_until_date for r in baseline.rules) and not baseline.predefined
+    return waits and FAMILY_OF[baseline.operating_system] is Family.APT
+
+
 def governed_by(tx: Tx, node: ManagedNode, system: OperatingSystem) -> Governed:
     """The baseline of the node: its group's for this system, else the system's default. Source: 2.2."""
-    scope = node.scope
-    node_tags = {t.key: t.value for t in tags.of(tx, scope, TaggedType.MANAGED_INSTANCE, node.id)}
+    node_tags = {t.key: t.value for t in tags.of(tx, node.scope, TaggedType.MANAGED_INSTANCE, node.id)}
+    return governed_by_tags(tx, node.scope, system, node_tags)
+
+
+def governed_by_tags(tx: Tx, scope: Scope, system: OperatingSystem, node_tags: Mapping[str, str]) -> Governed:
+    """The baseline of any node of `scope` with that system and those tags."""
     group = patch_group_of(node_tags)
     registered = {}
     if group:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Any
 
 from patchwright.core.boots import after_boot
 from patchwright.core.builtin_documents import PATCH_DOCUMENTS, PLAN_PATCHES
@@ -134,15 +135,19 @@ def _ended(tx: Tx, order: Order, boot_id: str, now: datetime, ids: Ids) -> Order
     code = known_code(run.exit_code or 0)
     if code is None or not code.asks_for_reboot:
         return replace(order, exit_code=run.exit_code)
-    state = after_boot(code, asked_in=run.boot_id, now_in=boot_id, asked=run.reboots_asked)
+    last = run.reboot_asked_at or run.ended_at or run.started_at
+    state = after_boot(code, asked_in=run.boot_id, now_in=boot_id, asked=run.reboots_asked, since=now - last)
     report = run.report
     if state.kept is ExitCode.REBOOT_NEVER_HAPPENED:
         report = NEVER_REBOOTED + report
         _restore_pending(tx, run, now, ids)
     elif state.kept is not code:
         report = REBOOTED + report
-    run = replace(run, exit_code=state.kept, reboots_asked=state.asked, report=report)
-    runs.update(tx, run.id, exit_code=run.exit_code, reboots_asked=run.reboots_asked, report=run.report)
+    values: dict[str, Any] = {"exit_code": state.kept, "reboots_asked": state.asked, "report": report}
+    if state.asked != run.reboots_asked:
+        values["reboot_asked_at"] = now
+    runs.update(tx, run.id, **values)
+    run = replace(run, **values)
     return replace(order, run=run, exit_code=state.shown)
 
 
@@ -151,6 +156,9 @@ def _restore_pending(tx: Tx, run: PatchRun, now: datetime, ids: Ids) -> None:
     rows = (run.result or {}).get("waiting", [])
     waiting = frozenset((Slot(name=name, arch=arch), version, boot_id) for name, arch, version, boot_id in rows)
     history = judgements.history(tx, run.node_id)
+    # A version waits once, in the boot that a later run knew.
+    later = {(slot, version) for slot, version, _ in history.pending_reboot}
+    waiting = frozenset(row for row in waiting if row[:2] not in later)
     judgements.save_history(tx, run.node_id, replace(history, pending_reboot=history.pending_reboot | waiting))
     mark_due(tx, run.scope, node_ids=[run.node_id], cause="reboot", now=now, ids=ids)
 

@@ -10,7 +10,7 @@ from patchwright.core.nodes import ManagedNode, operating_system_of
 from patchwright.core.patches import PackageVersion
 from patchwright.core.values import Family, OperatingSystem
 from patchwright.flows.facts_document import NOTICES, Part, Report, read_state
-from patchwright.flows.judge_fleet import mark_due
+from patchwright.flows.judge_fleet import Cause, mark_account_due, mark_due
 from patchwright.flows.ports import Ids
 from patchwright.store import facts, first_seen, nodes
 from patchwright.store.engine import Tx
@@ -73,7 +73,9 @@ def accept_facts(tx: Tx, node: ManagedNode, report: Report, now: datetime, ids: 
         versions += _store_lines(tx, report, mine, values)
     # Only apt's own metadata have no dates.
     undated = [v for v in versions if v.family is Family.APT]
-    first_seen.record(tx, node.scope.account, undated, released, now)
+    if first_seen.record(tx, node.scope.account, undated, released, now):
+        # An older mirror has shown that something was published earlier: others may not have to wait for it any more.
+        mark_account_due(tx, node.scope.account, cause=Cause.CATALOGUE, now=now, ids=ids)
     facts.replace(
         tx,
         node.id,

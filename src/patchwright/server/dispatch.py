@@ -2,9 +2,11 @@
 
 import asyncio
 import random
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from datetime import datetime
 from typing import Any
+
+from starlette.requests import ClientDisconnect
 
 from patchwright.api.context import Context
 from patchwright.api.registry import Entry, registry
@@ -18,6 +20,8 @@ from patchwright.store import audit
 from patchwright.store.engine import Tx
 from patchwright.wire.errors import WireError
 from patchwright.wire.model import Operation
+
+Left = Callable[[], Awaitable[None]]
 
 COALESCE_SECONDS = 0.02
 """When one message is ready, its followers get this long to come along. Source: agent-protocol.md 6.2."""
@@ -48,12 +52,21 @@ class Dispatcher:
         return found is not None and found.proof is Proof.NOTHING
 
     async def run(
-        self, operation: Operation, caller: Caller | None, request: Mapping[str, Any], request_id: str, address: str
+        self,
+        operation: Operation,
+        caller: Caller | None,
+        request: Mapping[str, Any],
+        request_id: str,
+        address: str,
+        left: Left,
     ) -> Mapping[str, Any]:
-        """The answer as plain values. Raises DomainError, WireError or StoreUnavailable."""
+        """The answer as plain values. Raises DomainError, WireError, StoreUnavailable or ClientDisconnect.
+
+        `left` comes back once the client is gone; a parked call ends with it.
+        """
         found = doors.get(operation.target)
         if found is not None:
-            return await self._node_call(found, operation, caller, request, address)
+            return await self._node_call(found, operation, caller, request, address, left)
         if not isinstance(caller, OperatorCaller):
             raise Refused(Kind.REQUEST, f"{operation.name} is an operator's; a node's credentials do not reach it.")
         entry = registry.entries.get(f"{operation.service}:{operation.name}")
@@ -117,7 +130,13 @@ class Dispatcher:
         )
 
     async def _node_call(
-        self, found: Door, operation: Operation, caller: Caller | None, request: Mapping[str, Any], address: str
+        self,
+        found: Door,
+        operation: Operation,
+        caller: Caller | None,
+        request: Mapping[str, Any],
+        address: str,
+        left: Left,
     ) -> Mapping[str, Any]:
         node_id, run = _proven(found, operation, caller)
         state = self._state
@@ -136,7 +155,7 @@ class Dispatcher:
             )
 
         if found.ready is not None:
-            await self._park(found, f"node:{node_id}", context, request)
+            await _while_there(self._park(found, f"node:{node_id}", context, request), left)
         prepared = None
         if found.prepare is not None:
             prepare = found.prepare
@@ -168,6 +187,22 @@ class Dispatcher:
             await asyncio.sleep(COALESCE_SECONDS)
         finally:
             state.waits.leave(channel, event)
+
+
+async def _while_there(parked: Coroutine[Any, Any, None], left: Left) -> None:
+    """Wait for `parked` to end. Raises ClientDisconnect when the client goes first.
+
+    What is handed to a poll whose client has died would be out of everybody's reach until it is offered again.
+    """
+    parking, leaving = asyncio.ensure_future(parked), asyncio.ensure_future(left())
+    try:
+        await asyncio.wait({parking, leaving}, return_when=asyncio.FIRST_COMPLETED)
+        if leaving.done():
+            raise ClientDisconnect
+        parking.result()
+    finally:
+        parking.cancel()
+        leaving.cancel()
 
 
 def _proven(found: Door, operation: Operation, caller: Caller | None) -> tuple[str, Any]:

@@ -99,7 +99,7 @@ class Edge:
             values = await asyncio.to_thread(parse_request, operation, signed.body)
         if isinstance(caller, OperatorCaller):
             refuse_nul(signed.body, values)
-        answer = await self._dispatcher.run(operation, caller, values, request_id, address)
+        answer = await self._dispatcher.run(operation, caller, values, request_id, address, lambda: _left(request))
         return Response(
             render.render_output(operation.output, answer, strict=self._telemetry.strict),
             media_type=render.CONTENT_TYPE,
@@ -150,6 +150,12 @@ class Edge:
             status_code=error.status if error.status not in (400, 500) else rendered.status,
             headers=dict(rendered.headers),
         )
+
+
+async def _left(request: Request) -> None:
+    """Come back once the client is gone. The request's body must have been read."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
 
 
 async def _signed(request: Request, limit: int) -> SignedRequest:

@@ -11,8 +11,8 @@ from sqlalchemy import bindparam, select
 from patchwright.core.judgement import Catalogue, FirstSeen, FirstSeenKey, ReleaseSource
 from patchwright.core.patches import PackageVersion
 from patchwright.store.engine import Tx
-from patchwright.store.tables import first_seen, repository
-from patchwright.store.upsert import insert_or_ignore
+from patchwright.store.tables import first_seen, meta, repository
+from patchwright.store.upsert import insert_or_ignore, upsert
 
 CHUNK = 400
 CACHED_KEYS = 200_000
@@ -25,25 +25,42 @@ def record(
     versions: Iterable[PackageVersion],
     released_at: Mapping[str, datetime | None],
     now: datetime,
-) -> None:
+) -> bool:
     """Note the versions that were not seen before; `released_at` dates repositories by their identity.
 
     At the first sight of a repository its versions take its Release date, and so do versions reported later from
-    that same Release; all others take `now`.
+    that same Release; all others take `now`. Answers whether a date that others were judged by has moved.
     """
     known = tx.cache(f"seen by {account}", limit=CACHED_KEYS)
     wanted = {(r.identity[:512], v.name, v.arch, v.version): None for v in versions for r in v.repositories}
     new = [k for k in wanted if k not in known or _is_before(released_at.get(k[0]), known[k])]
     if not new:
-        return
+        return False
     firsts = _repositories(tx, account, {k[0] for k in new}, released_at, now)
     rows = [_row(account, key, firsts, released_at, now) for key in new]
     for i in range(0, len(rows), CHUNK):
         insert_or_ignore(tx, first_seen, rows[i : i + CHUNK])
-    _move_earlier(tx, [r for r in rows if r["by_release_date"]])
+    moved = _move_earlier(tx, [r for r in rows if r["by_release_date"]])
+    if moved:
+        _count_move(tx, account)
     # An upper bound of what the store holds: only a Release that is older still can move the date.
     bounds = {key: row["seen_at"] for key, row in zip(new, rows, strict=True)}
     tx.after_commit(lambda: known.update(bounds))
+    return moved
+
+
+def moves(tx: Tx, account: str) -> int:
+    """How often dates of the account have moved: who keeps dates in memory compares."""
+    found = tx.execute(select(meta.c.value).where(meta.c.key == _moves_key(account))).scalar_one_or_none()
+    return int(found or 0)
+
+
+def _count_move(tx: Tx, account: str) -> None:
+    upsert(tx, meta, [{"key": _moves_key(account), "value": str(moves(tx, account) + 1)}], key=["key"])
+
+
+def _moves_key(account: str) -> str:
+    return f"first_seen_moves:{account}"
 
 
 def _is_before(moment: datetime | None, bound: datetime) -> bool:
@@ -100,10 +117,10 @@ def _row(
     }
 
 
-def _move_earlier(tx: Tx, rows: Sequence[Mapping[str, object]]) -> None:
+def _move_earlier(tx: Tx, rows: Sequence[Mapping[str, object]]) -> bool:
     """A node with an older mirror may prove that a version is older than first thought; never the other way."""
     if not rows:
-        return
+        return False
     t = first_seen
     key = ("account", "identity", "name", "arch", "version")
     seen_at = bindparam("k_seen_at", type_=t.c.seen_at.type)
@@ -112,7 +129,8 @@ def _move_earlier(tx: Tx, rows: Sequence[Mapping[str, object]]) -> None:
         .where(*(t.c[c] == bindparam(f"k_{c}") for c in key), t.c.seen_at > seen_at)
         .values(seen_at=seen_at, by_release_date=True)
     )
-    tx.execute(statement, [{f"k_{c}": r[c] for c in (*key, "seen_at")} for r in rows])
+    parameters = [{f"k_{c}": r[c] for c in (*key, "seen_at")} for r in rows]
+    return tx.execute(statement.execution_options(preserve_rowcount=True), parameters).rowcount > 0
 
 
 def catalogue(tx: Tx, account: str, names: Sequence[str]) -> Catalogue:

@@ -24,6 +24,7 @@ from patchwright.store.tables import due_judgement, overlay, verdict
 from patchwright.store.upsert import upsert
 
 _COUNT_NAMES = tuple(field.name for field in fields(Counts))
+IDS_PER_QUERY = 4_000
 _LEVELS = Struct(f"<{2 * len(LEVELS)}i")
 
 
@@ -80,7 +81,20 @@ def forget_node(tx: Tx, node_id: NodeId) -> None:
 
 def history(tx: Tx, node_id: NodeId) -> History:
     """What earlier runs left behind on the node. Source: decisions.md 12."""
-    rows = list(tx.execute(select(overlay).where(overlay.c.node_id == node_id)))
+    return _history(list(tx.execute(select(overlay).where(overlay.c.node_id == node_id))))
+
+
+def histories(tx: Tx, node_ids: Sequence[str]) -> dict[str, History]:
+    """The same for many nodes, those that have any."""
+    found: dict[str, list[Any]] = {}
+    for start in range(0, len(node_ids), IDS_PER_QUERY):
+        some = node_ids[start : start + IDS_PER_QUERY]
+        for row in tx.execute(select(overlay).where(overlay.c.node_id.in_(some))):
+            found.setdefault(row.node_id, []).append(row)
+    return {node_id: _history(rows) for node_id, rows in found.items()}
+
+
+def _history(rows: Sequence[Any]) -> History:
     failed = [r for r in rows if r.state == PatchState.FAILED]
     return History(
         failed=frozenset((Slot(name=r.name, arch=r.arch), r.version) for r in failed),

@@ -9,7 +9,7 @@ from sqlalchemy import func, or_, select, text
 
 from patchwright.core.values import NodeId, PatchOperation, RebootOption, Scope
 from patchwright.store.engine import Tx
-from patchwright.store.tables import patch_run
+from patchwright.store.tables import node, patch_run
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +44,8 @@ class PatchRun:
     plans: int = 0
     """How many plans were settled: a repository that moves on is followed once."""
     reboots_asked: int = 0
+    reboot_asked_at: datetime | None = None
+    """When the run asked for a reboot last."""
 
 
 def insert(tx: Tx, run: PatchRun) -> None:
@@ -75,15 +77,17 @@ def latest(tx: Tx, node_ids: Sequence[str]) -> dict[str, PatchRun]:
     A plan alone is no operation.
     """
     other = patch_run.alias("other")
+    # One look into the index for each node, however many runs it has had.
     newest = (
-        select(func.max(other.c.facts_at))
-        .where(other.c.node_id == patch_run.c.node_id, other.c.facts_at.is_not(None), other.c.plan_only.is_(False))
+        select(other.c.id)
+        .where(other.c.node_id == node.c.id, other.c.facts_at.is_not(None), other.c.plan_only.is_(False))
+        .order_by(other.c.facts_at.desc(), other.c.id.desc())
+        .limit(1)
+        .correlate(node)
         .scalar_subquery()
     )
     rows = tx.execute(
-        select(*_LIGHT)
-        .where(patch_run.c.node_id.in_(node_ids), patch_run.c.facts_at == newest, patch_run.c.plan_only.is_(False))
-        .order_by(patch_run.c.id)
+        select(*_LIGHT).select_from(node.join(patch_run, patch_run.c.id == newest)).where(node.c.id.in_(node_ids))
     ).mappings()
     return {r["node_id"]: _run(r) for r in rows}
 
@@ -114,6 +118,8 @@ def last_no_reboot_installs(tx: Tx, node_ids: Sequence[str]) -> dict[str, dateti
             patch_run.c.reboot_option == text(f"'{RebootOption.NO_REBOOT}'"),
             patch_run.c.plan_only.is_(False),
             patch_run.c.ended_at.is_not(None),
+            # One that was refused at its hello, or by its node, has installed nothing.
+            patch_run.c.facts_at.is_not(None),
         )
         .group_by(patch_run.c.node_id)
     )

@@ -361,6 +361,18 @@ due_judgement = Table(
     Column("ticket", String(36), nullable=False),
 )
 
+due_change = Table(
+    "due_change",
+    metadata,
+    Column("ticket", String(36), primary_key=True),
+    *_scope(),
+    Column("baseline_id", String(20), nullable=True),
+    Column("operating_system", String(32), nullable=True),
+    Column("patch_group", String(256), nullable=True),
+    Column("cause", String(32), nullable=False),
+    Column("caused_at", Instant, nullable=False),
+)
+
 patch_run = Table(
     "patch_run",
     metadata,
@@ -388,6 +400,7 @@ patch_run = Table(
     Column("planned_at", Instant, nullable=True),
     Column("plans", Integer, nullable=False),
     Column("reboots_asked", Integer, nullable=False),
+    Column("reboot_asked_at", Instant, nullable=True),
     UniqueConstraint("node_id", "command_id", "step"),
     Index("ix_patch_run_latest", "node_id", "ended_at"),
     Index("ix_patch_run_facts", "node_id", "facts_at"),

@@ -1,9 +1,12 @@
 """What the daemon makes of a patch document's step: run again after a crash, and facts once after each boot."""
 
 import json
+import subprocess
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from command_lab import COMMAND, Wire, daemon, mark, message, ran, restart, run, settle
@@ -11,7 +14,7 @@ from daemon_lab import NODE_ID, enrol, order, shell
 from fake_server import FakeServer
 
 from patchwright_agent import platform, transport
-from patchwright_agent.daemon import boot_report
+from patchwright_agent.daemon import boot_report, steps
 from patchwright_agent.daemon.boot_report import BootReport
 from patchwright_agent.daemon.clock import Clock
 from patchwright_agent.daemon.credentials import Credentials
@@ -85,6 +88,26 @@ def test_a_cancel_in_a_transaction_waits_for_the_worker_and_is_reported_as_cance
     assert LET_FINISH % "cancel" in result["standardError"]
 
 
+def test_a_reboot_that_another_command_wants_waits_for_a_package_transaction_however_long(tmp_path: Path) -> None:
+    script = (
+        f"touch $PATCHWRIGHT_COMMAND_DIR/transaction {tmp_path}/in; while [ ! -e {tmp_path}/go ]; do sleep 0.02; done; "
+        "rm $PATCHWRIGHT_COMMAND_DIR/transaction"
+    )
+    one = daemon(Wire(), tmp_path)
+    one.take(message(order([shell("exit 194")]), "11111111-1111-4111-8111-111111111111"))
+    settle(one)
+    assert one.pool.awaits_reboot
+    one.take(message(order([shell(script, "PatchLinux")], name="AWS-RunPatchBaseline")))
+    wait_for(tmp_path / "in")
+    one._reboot.want(time.monotonic() - 86400)
+    one._tend_reboot()
+    assert one._reboot._attempts == 0
+    (tmp_path / "go").touch()
+    settle(one)
+    one._tend_reboot()
+    assert one._reboot._attempts == 1
+
+
 def wait_for(path: Path) -> None:
     turn = threading.Event()
     for _ in range(2000):
@@ -136,6 +159,21 @@ class TestBootReport:
         (tmp_path / "boot_id").write_text("boot-b\n")
         assert self.ended(tmp_path) == 2
         assert (tmp_path / "started").read_text().splitlines() == [f"report --state-dir {tmp_path}"] * 2
+
+    def test_its_child_is_not_started_while_a_step_writes_its_script(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """It would inherit the open file, and the script would be refused as "text file busy"."""
+        start, was_held = subprocess.Popen, []
+
+        def started(*arguments: Any, **options: Any) -> Any:
+            was_held.append(steps.starting.locked())
+            return start(*arguments, **options)
+
+        monkeypatch.setattr(subprocess, "Popen", started)
+        (tmp_path / "facts.json").touch()
+        self.ended(tmp_path)
+        assert was_held == [True]
 
     def test_a_report_that_was_not_taken_is_tried_again(self, tmp_path: Path) -> None:
         (tmp_path / "facts.json").write_text("{}")

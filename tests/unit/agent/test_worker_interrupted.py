@@ -1,5 +1,6 @@
 """Workers that are ended, killed or cut off anywhere: the next one goes on, and nothing is applied twice."""
 
+import os
 import signal
 from pathlib import Path
 from typing import Any
@@ -75,6 +76,25 @@ class TestSignals:
         assert lab.work() == 1
         assert lab.finish["ProblemCode"] == "CANCELLED"
         assert lab.host == {"tb-lib": "1"}
+
+
+def test_a_runs_folder_and_its_journal_are_durable_with_the_folders_that_name_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[str] = []
+    sync = os.fsync
+
+    def noted(descriptor: int) -> None:
+        synced.append(str(Path(f"/proc/self/fd/{descriptor}").readlink()))
+        sync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", noted)
+    journal = RunJournal(str(tmp_path), "r-1")
+    journal.prepare()
+    assert synced == [str(tmp_path), str(tmp_path / "runs")]
+    journal.write(run_journal.Entry(run_journal.APPLYING, {}, 0.0, False, "b"))
+    assert synced[2].startswith(str(tmp_path / "runs" / "r-1.json"))
+    assert synced[3] == str(tmp_path / "runs")
 
 
 def crash_in_transaction(lab: InstallLab) -> None:

@@ -248,6 +248,29 @@ def test_a_worker_that_starts_again_for_the_same_command_waits_for_its_predecess
             assert sum(waits) == 7200
 
 
+def test_a_report_after_a_boot_is_waited_for_longer_than_a_run(tmp_path: Path) -> None:
+    script = (
+        "import sys; from patchwright_agent.worker.run_lock import BOOT_REPORT, RunLock\n"
+        "with RunLock(sys.argv[1], BOOT_REPORT): print('held', flush=True); sys.stdin.read()"
+    )
+    report = subprocess.Popen(
+        [sys.executable, "-c", script, str(tmp_path)],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env={"PYTHONPATH": str(AGENT)},
+    )  # fmt: skip
+    waits: list[float] = []
+
+    def wait(seconds: float) -> None:
+        waits.append(seconds)
+        if sum(waits) == 600:
+            report.communicate("")
+
+    with report:
+        assert report.stdout is not None
+        assert report.stdout.readline() == "held\n"
+        with RunLock(str(tmp_path), "command c-1", wait):
+            assert sum(waits) == 600
+
+
 def test_the_token_leaves_the_environment_before_anything_else(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -142,6 +142,8 @@ def test_states_of_a_group_come_in_pages_with_their_operation(api: Api, fleet: J
     fleet.run(made[0], NOW - timedelta(days=3), **install)
     fleet.run(made[0], NOW - timedelta(days=1), **install)
     fleet.run(made[0], NOW - timedelta(hours=1), **install, plan_only=True)
+    # Refused before it did anything: no Install has happened.
+    fleet.run(made[1], NOW - timedelta(hours=1), **install, facts_at=None)
     latest = fleet.run(made[0], NOW)
     fleet.run(made[0], NOW + timedelta(hours=1), plan_only=True)
     pages = [p["InstancePatchStates"] for p in api.pages(STATES, PatchGroup="g", MaxResults=10)]

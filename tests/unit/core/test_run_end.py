@@ -3,16 +3,20 @@
 Source: patch-baselines.md 5.6, 5.7, 6.3 to 6.5; decisions.md 5, 6, 12.
 """
 
+import time
+from datetime import timedelta
+
 import pytest
 from tests.unit.core.builders import baseline, judged, node, notice, rpm, rule
 from tests.unit.core.hosts import ScriptedHost, change, settled
 
-from patchwright.core.boots import MAX_REPEATS, after_boot
+from patchwright.core.boots import MAX_REPEATS, ONE_REQUEST, after_boot
 from patchwright.core.exit_codes import ExitCode, known_code
 from patchwright.core.facts import Problem
 from patchwright.core.failures import MAX_WORDS, ProblemCode, kept_text, problem_words, read_kept
 from patchwright.core.judgement import History
 from patchwright.core.outcome import NO_REASON, Said, after_install
+from patchwright.core.plan import ItemRole, Plan, PlanItem
 from patchwright.core.reboot import RebootDecision, RebootReason, pending_after, reboot_decision
 from patchwright.core.report import MAX_LINES, RunStory, report_of
 from patchwright.core.values import OperatingSystem, PatchOperation, RebootOption, Slot
@@ -80,6 +84,19 @@ class TestOutcome:
         done = after_install(PLAN, node(AL2, NEW, BASH_NEW), said()).remembered(earlier)
         assert (done.failed, done.failed_reasons) == (frozenset(), {})
 
+    def test_a_long_plan_is_compared_in_the_time_that_it_takes_to_read_it(self):
+        def item(name, role):
+            return PlanItem(slot=Slot(name=name, arch="x86_64"), from_version="1-1", to_version="1-2", role=role)
+
+        there = [item(f"there-{n}", ItemRole.DEPENDENCY) for n in range(8_000)]
+        absent = [item(f"absent-{n}", ItemRole.TARGET) for n in range(4_000)]
+        plan = Plan(items=(*there, *absent), dropped=(), reboot_option=IF_NEEDED)
+        after = node(AL2, *(rpm(i.slot.name, "1-2") for i in there))
+        began = time.process_time()
+        done = after_install(plan, after, said())
+        assert time.process_time() - began < 3
+        assert (len(done.new), len(done.failed)) == (8_000, 4_000)
+
     def test_kernels_are_kept_beside_each_other(self):
         old, new = rpm("kernel", "5-1"), rpm("kernel", "5-2", notice(updated="2025-10-01"))
         before = node(AL2, old, offers=(new,))
@@ -121,7 +138,7 @@ class TestReboot:
     def test_it_is_asked_five_times_in_one_boot_and_then_has_never_happened(self):
         code, asked, shown = ExitCode.REBOOT_WITH_FAILURES, 0, []
         while code.asks_for_reboot:
-            state = after_boot(code, asked_in="boot-1", now_in="boot-1", asked=asked)
+            state = after_boot(code, asked_in="boot-1", now_in="boot-1", asked=asked, since=ONE_REQUEST)
             code, asked = state.kept, state.asked
             shown.append(state.shown)
         assert shown == [ExitCode.REBOOT] * MAX_REPEATS + [ExitCode.REBOOT_NEVER_HAPPENED]
@@ -137,8 +154,14 @@ class TestReboot:
         ],
     )
     def test_another_boot_makes_the_code_final(self, code, final):
-        state = after_boot(code, asked_in="boot-1", now_in="boot-2", asked=MAX_REPEATS)
+        state = after_boot(code, asked_in="boot-1", now_in="boot-2", asked=MAX_REPEATS, since=timedelta())
         assert (state.kept, state.shown) == (final, final)
+
+    @pytest.mark.parametrize("asked", [0, MAX_REPEATS])
+    def test_a_hello_repeated_at_once_is_no_further_request(self, asked):
+        soon = ONE_REQUEST - timedelta(microseconds=1)
+        state = after_boot(ExitCode.REBOOT, asked_in="boot-1", now_in="boot-1", asked=asked, since=soon)
+        assert (state.kept, state.shown, state.asked) == (ExitCode.REBOOT, ExitCode.REBOOT, asked)
 
     def test_codes_of_others_are_not_ours(self):
         assert known_code(194) is ExitCode.REBOOT
@@ -197,6 +220,15 @@ class TestReport:
             assert words in text[:2_500]
         assert text.count("\nINSTALLED: ") == MAX_LINES
         assert f"… and {599 - MAX_LINES} more INSTALLED" in text
+
+    def test_what_went_in_and_waits_for_a_reboot_is_named_once(self):
+        history = History(pending_reboot=frozenset({(BASH, "5-2", "boot-1"), (LIBCURL, "7.2-1", "boot-1")}))
+        after = node(AL2, OLD, BASH_NEW, NEEDED, offers=(NEW,))
+        brought = after_install(PLAN, node(AL2, OLD, BASH_NEW, offers=(NEW,)), said()).new
+        text = report_of(self.story(after, outcome=judged(after, RULES, history=history), new=brought))
+        assert "InstalledPendingRebootCount: 2" in text
+        assert text.count("bash.x86_64") == 1
+        assert "INSTALLED_PENDING_REBOOT: libcurl.x86_64" in text  # of an earlier run
 
     def test_a_plan_says_what_would_go_in_and_what_is_left_out(self):
         text = report_of(

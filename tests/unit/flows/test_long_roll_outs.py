@@ -12,6 +12,7 @@ from patchwright.core.builtin_documents import BUILTIN
 from patchwright.core.nodes import ManagedNode
 from patchwright.core.values import CommandId, NodeId
 from patchwright.flows.advance_command import advance_command
+from patchwright.flows.cancel_command import take_cancels
 from patchwright.flows.run_invocation import accept_reply, acknowledge, take_messages
 from patchwright.flows.send_command import send_command
 from patchwright.store import nodes
@@ -69,7 +70,7 @@ def _sent(lab: CommandLab, fast: bool) -> CommandId:
     request = {"Parameters": {"commands": ["true"]}, "MaxConcurrency": "5", "MaxErrors": "100%"}
 
     def work(tx: Tx) -> CommandId:
-        chosen = nodes.page(tx, HERE, limit=LARGE, now=NOW)
+        chosen = nodes.page(tx, HERE, limit=LARGE, now=lab.now)
         return send_command(
             tx,
             HERE,
@@ -77,7 +78,7 @@ def _sent(lab: CommandLab, fast: bool) -> CommandId:
             request=request,
             chosen=chosen,
             requested_by="arn:x",
-            now=NOW,
+            now=lab.now,
             ids=lab.ids,
             fast_start=fast,
         ).id
@@ -130,3 +131,42 @@ def test_an_invocation_of_a_long_roll_out_costs_what_one_of_a_short_one_does(
         here = lab(count)
         costs.append(_cost(here, _sent(here, fast), rounds=20))
     assert costs[1] < 1.5 * costs[0], f"{SMALL} nodes: {costs[0]} steps, {LARGE} nodes: {costs[1]} steps"
+
+
+def test_a_cancel_that_comes_back_costs_the_same_however_many_nodes_the_command_has(
+    lab: Callable[[int], CommandLab],
+) -> None:
+    costs = []
+    for count in (SMALL, LARGE):
+        here = lab(count)
+        here.tick(hours=1)  # nobody is there any more: what is offered is Delayed
+        command = _sent(here, True)
+        here.advance(command)
+        here.cancel(command)
+        costs.append(_cancel_cost(here))
+    assert costs[1] < 1.5 * costs[0], f"{SMALL} nodes: {costs[0]} steps, {LARGE} nodes: {costs[1]} steps"
+
+
+def _cancel_cost(lab: CommandLab) -> int:
+    """Steps of the database for all but one of the nodes that are told of a cancel and acknowledge it."""
+    steps = 0
+
+    def count() -> int:
+        nonlocal steps
+        steps += 1
+        return 0
+
+    def all_but_one(tx: Tx) -> None:
+        raw = tx.connection.connection.dbapi_connection
+        assert raw is not None
+        rows = tx.connection.exec_driver_sql("SELECT node_id FROM invocation WHERE ended_at IS NULL").all()
+        assert len(rows) == 5
+        for row in rows[1:]:
+            node = nodes.get_active(tx, row.node_id)
+            raw.set_progress_handler(count, GRAIN)
+            (told,) = take_cancels(tx, node, lab.now, limit=1)
+            acknowledge(tx, node, told.cancel_message_id, lab.now)
+            raw.set_progress_handler(None, 0)
+
+    lab.store.write(all_but_one)
+    return steps * GRAIN

@@ -52,6 +52,19 @@ def upgrade() -> None:
         batch_op.add_column(sa.Column("levels", sa.LargeBinary(length=48), nullable=False))
         batch_op.create_index("ix_verdict_group", ["account", "region", "patch_group", "node_id"], unique=False)
 
+    op.create_table(
+        "due_change",
+        sa.Column("ticket", sa.String(length=36), nullable=False),
+        sa.Column("account", sa.String(length=12), nullable=False),
+        sa.Column("region", sa.String(length=100), nullable=False),
+        sa.Column("baseline_id", sa.String(length=20), nullable=True),
+        sa.Column("operating_system", sa.String(length=32), nullable=True),
+        sa.Column("patch_group", sa.String(length=256), nullable=True),
+        sa.Column("cause", sa.String(length=32), nullable=False),
+        sa.Column("caused_at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("ticket", name=op.f("pk_due_change")),
+    )
+
     with op.batch_alter_table("patch_run", schema=None) as batch_op:
         batch_op.add_column(sa.Column("boot_id", sa.String(length=64), nullable=False, server_default=""))
         batch_op.add_column(sa.Column("plan_only", sa.Boolean(), nullable=False, server_default=sa.false()))
@@ -61,6 +74,7 @@ def upgrade() -> None:
         batch_op.add_column(sa.Column("planned_at", sa.BigInteger(), nullable=True))
         batch_op.add_column(sa.Column("plans", sa.Integer(), nullable=False, server_default="0"))
         batch_op.add_column(sa.Column("reboots_asked", sa.Integer(), nullable=False, server_default="0"))
+        batch_op.add_column(sa.Column("reboot_asked_at", sa.BigInteger(), nullable=True))
     with op.batch_alter_table("patch_run", schema=None) as batch_op:
         for name in ("boot_id", "plan_only", "plans", "reboots_asked"):
             batch_op.alter_column(name, server_default=None)

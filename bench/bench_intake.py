@@ -1,0 +1,75 @@
+"""Full reports a second from 32 reporters: the steps of the node's door without HTTP and signatures.
+
+Each report is read and checked on a snapshot, then kept through the store's group commit with `synchronous=FULL`: what
+`PutFacts` does, at the flow. 630 packages, 60 upgradable a report. `repeated`: nine of ten are the node's last report
+again, which is announced by digests alone; `changed`: none is.
+"""
+
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from pathlib import Path
+
+from bench.figures import Figure
+from bench.fleet import Fleet
+from patchwright.core.values import Family
+from patchwright.flows.facts_document import Part, check_parts, document_digest, read_report
+from patchwright.flows.receive_facts import accept_facts, needed_parts
+from patchwright.store import nodes
+from patchwright.store.engine import Tx
+
+REPORTERS = 32
+LIMITS = {"repeated": 1_000.0, "changed": 500.0}
+
+
+def measure() -> list[Figure]:
+    """Both mixes, on SQLite."""
+    with tempfile.TemporaryDirectory(prefix="pw-bench-intake-") as folder:
+        fleet = Fleet(Path(folder))
+        try:
+            fleet.report_all()
+            last = {node_id: fleet.parts() for node_id in fleet.node_ids}
+            for node_id, parts in last.items():
+                _send(fleet, node_id, parts)
+            changed = [(node_id, fleet.parts()) for node_id in fleet.node_ids]
+            repeated = [
+                (node_id, fleet.parts() if n % 10 == 0 else [Part(name=p.name, digest=p.digest) for p in last[node_id]])
+                for n, node_id in enumerate(fleet.node_ids * 4)
+            ]
+            size = sum(len(part.body or "") for part in changed[0][1])
+            return [
+                _figure(fleet, "repeated", repeated, "nine of ten as the last time"),
+                _figure(fleet, "changed", changed, f"all different, {size / 1000:.0f} kB each"),
+            ]
+        finally:
+            fleet.close()
+
+
+def _figure(fleet: Fleet, name: str, reports: list[tuple[str, list[Part]]], what: str) -> Figure:
+    began = time.perf_counter()
+    with ThreadPoolExecutor(REPORTERS) as reporters:
+        for done in [reporters.submit(_send, fleet, node_id, parts) for node_id, parts in reports]:
+            done.result()
+    rate = len(reports) / (time.perf_counter() - began)
+    return Figure(name=f"reports, {name}", what=f"32 reporters, {what}", value=rate, unit="1/s", limit=LIMITS[name])
+
+
+def _send(fleet: Fleet, node_id: str, parts: list[Part]) -> None:
+    now = datetime.now(UTC)
+    digest = document_digest({part.name: part.digest for part in parts})
+
+    def announce(tx: Tx) -> list[str]:
+        check_parts(1, digest, parts)
+        return needed_parts(tx, nodes.get_active(tx, node_id), parts)
+
+    if set(fleet.store.read(announce)) - {part.name for part in parts if part.body is not None}:
+        raise AssertionError("a repeated report is not the last one")
+    report = read_report(1, digest, now, parts, Family.APT)
+    fleet.store.write(lambda tx: accept_facts(tx, nodes.get_active(tx, node_id), report, now, fleet.ids))
+
+
+if __name__ == "__main__":
+    from bench.figures import show
+
+    show(measure())
