@@ -294,7 +294,7 @@ def test_a_power_cut_is_mended_from_the_release_that_patches_come_from_where_the
     old = [Rpm("tb-lib", "1-1"), Rpm("tb-app", "1-1", tags=("Requires: tb-lib = 1-1",))]
     sleeping = {"post": "test -e /var/tmp/go && exit 0\ntouch /var/tmp/sleeping\nsleep 600"}
     lib = Rpm("tb-lib", "2-1", tags=("Recommends: tb-optional",), scripts=sleeping)
-    new = [lib, Rpm("tb-app", "2-1", tags=("Requires: tb-lib = 2-1",))]
+    new = [lib, Rpm("tb-app", "2-1", tags=("Requires: tb-lib = 2-1",)), Rpm("tb-app", "3-1")]  # one that is in no Plan
     for release, rpms in (("2023", old), ("latest", [*old, *new])):
         (repository.folder / release).mkdir()
         one = RpmRepository(repository.folder / release, repository.key, f"{repository.url}/{release}")

@@ -1,8 +1,8 @@
 """The child that speaks to dnf, run by the host's interpreter that has dnf's Python bindings.
 
-Its arguments are a word (`facts`, `simulate`, `ready`, `download`, `apply`) and a request as JSON, or `@` and the file
-in which the request is. Its answer is one JSON object on standard output, or in the request's `answer_file`. Whatever
-dnf, rpm, plugins and scriptlets print goes to standard error.
+Its arguments are a word (`facts`, `simulate`, `ready`, `download`, `apply`, `mend`) and a request as JSON, or `@` and
+the file in which the request is. Its answer is one JSON object on standard output, or in the request's `answer_file`.
+Whatever dnf, rpm, plugins and scriptlets print goes to standard error.
 """
 
 import json

@@ -99,6 +99,46 @@ def apply(request: Dict[str, Any]) -> Dict[str, Any]:
     difference = _difference(outcome, request["items"])
     if difference:
         return _refused(DIFFERS, difference)
+    return _carried_out(base, outcome["limited"])
+
+
+def mend(request: Dict[str, Any]) -> Dict[str, Any]:
+    """What `dnf remove --duplicates` does after an interrupted transaction, but with the versions of `items` alone.
+
+    Whoever needs the older of two versions comes in as the items say. Refused where that would not do.
+    """
+    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(message)s")
+    resolver = Resolver(dict(request, available=request["items"]))
+    base = resolver.base
+    base.conf.exit_on_lock = True
+    base.args = ["patchwright-agent"]
+    installed = base.sack.query().installed()
+    older = []  # type: List[str]
+    for packages in installed.duplicated().difference(base._get_installonly_query(installed))._na_dict().values():
+        newest_first = sorted(packages, reverse=True)
+        for package in newest_first[1:]:
+            base.package_remove(package)
+            older.append(str(package))
+        if len(packages) > 1:
+            try:
+                base.reinstall(str(newest_first[0]))  # its scripts may not have run to their end
+            except dnf.exceptions.PackagesNotAvailableError as error:
+                sys.stderr.write("%s\n" % error)
+    try:
+        base.resolve(allow_erasing=False)
+    except dnf.exceptions.DepsolveError as error:
+        return _refused(DIFFERS, error)
+    outcome = resolver.outcome(base._goal)
+    gone = {str(package) for package in base._goal.list_erasures() + base._goal.list_obsoleted()} - set(older)
+    planned = {(row[0], row[3]) for row in request["items"]}
+    foreign = [row for row in outcome["changes"] if (row[0], row[3]) not in planned]
+    if gone or foreign or outcome["problem"]:
+        return _refused(DIFFERS, "it would change more than the Plan does: %s" % (sorted(gone) + foreign))
+    return _carried_out(base, [])
+
+
+def _carried_out(base: Any, limited: List[str]) -> Dict[str, Any]:
+    """Download, check the signatures, run the transaction that was resolved."""
     try:
         packages = list(base.transaction.install_set)
         base.download_packages(packages)
@@ -108,7 +148,7 @@ def apply(request: Dict[str, Any]) -> Dict[str, Any]:
     if unsigned:
         return _refused(SIGNATURE, unsigned)
     display = Display()
-    answer = {"limited": outcome["limited"], "errors": display.errors}
+    answer = {"limited": limited, "errors": display.errors}  # type: Dict[str, Any]
     try:
         base.do_transaction(display)
     except dnf.exceptions.LockError as error:
@@ -152,4 +192,4 @@ def _signatures(base: Any, packages: List[Any]) -> str:
     return ""
 
 
-WORDS = {"simulate": simulate, "ready": ready, "download": download, "apply": apply}
+WORDS = {"simulate": simulate, "ready": ready, "download": download, "apply": apply, "mend": mend}

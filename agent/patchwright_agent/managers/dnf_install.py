@@ -137,13 +137,16 @@ class DnfInstaller(Installer):
             raise ManagerError(problem[1])
         duplicates = self._database().duplicates
         if duplicates:
-            release = ["--releasever=" + dnf.releasever()] if dnf.releasever() else []
-            done = self.workplace.execute(["dnf", "-y", *release, *_MENDING, "remove", "--duplicates"])
-            said = "an interrupted transaction was taken up by: %s (exit code %d): %s"
-            notes.append(said % (REMEDY, done.returncode, ", ".join(duplicates[:10])))
+            words = "dnf ended well"
+            if self._transaction(self._begun(), "mend").code:  # its versions are on offer no more
+                release = ["--releasever=" + dnf.releasever()] if dnf.releasever() else []
+                done = self.workplace.execute(["dnf", "-y", *release, *_MENDING, "remove", "--duplicates"])
+                words = output.last_words(done.output)
+            notes.append(
+                "an interrupted transaction was taken up, as by: %s: %s" % (REMEDY, ", ".join(duplicates[:10]))
+            )
             left = self._database().duplicates
             if left:
-                words = output.last_words(done.output)
                 raise ManagerError(
                     "%s: still installed in two versions: %s; correct the cause, then run: %s"
                     % (words, ", ".join(left[:10]), REMEDY)
@@ -173,6 +176,8 @@ class DnfInstaller(Installer):
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
             json.dump(content, file)
+            file.flush()
+            os.fsync(file.fileno())
         return path
 
     def _locked(self) -> Optional[Problem]:
@@ -198,12 +203,24 @@ class DnfInstaller(Installer):
         notes += ["removed, since dnf keeps installonly_limit of its kind: %s" % name for name in attempt.limited]
         return attempt
 
-    def _transaction(self, items: Sequence[Change]) -> _Attempt:
+    def _begun(self) -> List[Change]:
+        """All items of this run's transactions so far, earlier workers' included."""
+        found = set()
+        for name in os.listdir(self.workplace.folder):
+            if name.startswith("apply-"):
+                try:
+                    with open(os.path.join(self.workplace.folder, name), encoding="utf-8") as file:
+                        found.update(Change(*row) for row in json.load(file)["items"])
+                except (OSError, ValueError, KeyError, TypeError):
+                    continue  # written in part: its transaction never began
+        return sorted(found)
+
+    def _transaction(self, items: Sequence[Change], word: str = "apply") -> _Attempt:
         answer_file = self._file("answer", {})
         request = dict(self._metadata, items=_rows(items), answer_file=answer_file)
-        path = self._file("apply", request)
+        path = self._file(word, request)
         interpreter = self._interpreter or dnf.interpreters()[0]
-        done = self.workplace.execute(dnf.child_argv(interpreter, "apply", "@" + path))
+        done = self.workplace.execute(dnf.child_argv(interpreter, word, "@" + path))
         try:
             with open(answer_file, encoding="utf-8") as file:
                 answer = json.load(file)
