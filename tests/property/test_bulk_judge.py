@@ -11,12 +11,15 @@ from tests.property.bulk_fleets import FleetOfNodes, Loader, fleets
 from tests.property.fleets import EPOCH
 
 from patchwright.core import bulk_memos, bulk_pairs, bulk_records, bulk_table, judge_bulk
+from patchwright.core.baselines import ApprovalRule, FilterKey, PatchBaseline, PatchFilter
 from patchwright.core.bulk_memos import Dates
 from patchwright.core.bulk_table import CountingApprover
+from patchwright.core.facts import HostState, InstalledPackage, NodeFacts, UpgradeLine
 from patchwright.core.judge import judge
 from patchwright.core.judge_bulk import summary
-from patchwright.core.judgement import Judgement
-from patchwright.core.values import ComplianceLevel
+from patchwright.core.judgement import Catalogue, FirstSeen, FirstSeenKey, History, Judgement, ReleaseSource
+from patchwright.core.patches import PackageVersion, Repository
+from patchwright.core.values import BaselineId, ComplianceLevel, Family, OperatingSystem
 
 moments = st.integers(-20 * 24, 20 * 24).map(lambda hours: EPOCH + timedelta(hours=hours))
 
@@ -107,4 +110,42 @@ def test_an_error_would_be_found(wrong: str, monkeypatch: pytest.MonkeyPatch) ->
         compare(fleet, now)
 
     with pytest.raises((AssertionError, IndexError, ValueError)):
+        compare(_one_waits(), EPOCH)
         search()
+
+
+def _one_waits() -> FleetOfNodes:
+    """Two hosts with one offer each, both refused: one of them only for some days."""
+    seen, nodes = {}, []
+    for number, priority in enumerate(("optional", "required")):
+        installed, offer = (_curl("1-1", "standard"), _curl(f"{2 + number}-1", priority))
+        key = FirstSeenKey(repository=offer.repositories[0].identity, name="curl", arch="amd64", version=offer.version)
+        seen[key] = FirstSeen(at=EPOCH - timedelta(days=1), source=ReleaseSource.FIRST_REPORT)
+        facts = NodeFacts(
+            operating_system=OperatingSystem.UBUNTU,
+            product="Ubuntu22.04",
+            installed=(InstalledPackage(package=installed),),
+            upgradable=(UpgradeLine(installed=installed, offers=(offer,)),),
+            state=HostState(manager="apt", arch="amd64", boot_id="boot"),
+        )
+        nodes.append((facts, History()))
+    rule = ApprovalRule(
+        filters=(PatchFilter(key=FilterKey.PRIORITY, values=("Optional",)),),
+        approve_after_days=7,
+        enable_non_security=True,
+    )
+    baseline = PatchBaseline(
+        id=BaselineId("pb-0123456789abcdef0"), name="one", operating_system=OperatingSystem.UBUNTU, rules=(rule,)
+    )
+    return nodes, [baseline], Catalogue(first_seen=seen)
+
+
+def _curl(version: str, priority: str) -> PackageVersion:
+    updates = (Repository(suite="jammy-updates"),)
+    return PackageVersion(
+        family=Family.APT, name="curl", arch="amd64", version=version, priority=priority, repositories=updates
+    )
+
+
+def test_a_wait_is_not_a_refusal() -> None:
+    compare(_one_waits(), EPOCH)

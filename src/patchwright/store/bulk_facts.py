@@ -100,8 +100,18 @@ def _nodes(*more: Any) -> Select[Any]:
     )
 
 
-def _page(tx: Tx, statement: Select[Any], after: str, limit: int) -> Sequence[Any]:
-    return tx.execute(statement.where(node.c.id > after).order_by(node.c.id).limit(limit)).fetchall()
+def _page(tx: Tx, statement: Select[Any], after: str, limit: int) -> Iterator[tuple[Any, ...]]:
+    """Rows in id order. Of texts that all nodes of a scope have in common there is one copy."""
+    same: dict[Any, Any] = {}
+    rows: Any = tx.execute(statement.where(node.c.id > after).order_by(node.c.id).limit(limit))
+    for node_id, account, region, system, *rest in rows:
+        yield (
+            node_id,
+            same.setdefault(account, account),
+            same.setdefault(region, region),
+            same.setdefault(system, system),
+            *rest,
+        )
 
 
 def group_tags(tx: Tx, scope: Scope) -> dict[str, tuple[tuple[str, str], ...]]:
