@@ -21,6 +21,7 @@ run: setup
 # Four real hosts under a server of their own, to install on; as root.
 lab: setup-dev
 	@$(PYTHON) tools/setup_system.py
+	@$(BIN)/python tools/setup_roots.py
 	@$(BIN)/python tools/lab.py
 
 check: setup-dev
@@ -35,10 +36,12 @@ format: setup-dev
 
 test: setup-dev dist
 	@$(PYTHON) tools/setup_system.py
+	@$(BIN)/python tools/setup_roots.py
 	@$(PYTEST) -m "not slow" $(ARGS)
 
 test-all: setup-dev dist
 	@$(PYTHON) tools/setup_system.py
+	@$(BIN)/python tools/setup_roots.py
 	@$(PYTEST) $(ARGS)
 
 bench: setup-dev dist

@@ -31,9 +31,6 @@ class MovableClock(Clock):
     def now(self) -> float:
         return super().now() + self.ahead
 
-    def server_now(self) -> float:
-        return super().server_now() + self.ahead
-
 
 class BrokenServer:
     """Fails every call in the same way."""
