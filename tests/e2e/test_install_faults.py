@@ -211,7 +211,7 @@ def test_a_database_that_an_interrupted_transaction_left_broken_is_left_alone_an
     report = node.install("Failed", 1, "RebootIfNeeded")
 
     (remedy,) = [remedy for code, remedy in node.problems().items() if code in BROKEN]
-    assert f"repair it by: {remedy}" in report
+    assert f"repair it by: {remedy}" in report, report
     assert node.host.version("tb-waits") == OLD
     assert not node.host.is_sound(), "it is the operator's to repair"
     why = node.why("tb-waits")
