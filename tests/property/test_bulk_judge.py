@@ -97,6 +97,7 @@ WRONG = {
 repeated, standing = bulk_pairs._repeated, bulk_table._standing
 
 
+@pytest.mark.slow  # mutation of the tests themselves, not of the product
 @pytest.mark.filterwarnings("ignore::hypothesis.errors.HypothesisWarning")
 @pytest.mark.parametrize("wrong", WRONG)
 def test_an_error_would_be_found(wrong: str, monkeypatch: pytest.MonkeyPatch) -> None:
