@@ -181,9 +181,15 @@ def lock_holder() -> Optional[locks.Holder]:
 def pid_file_holder(path: str) -> Optional[locks.Holder]:
     """The living process whose number stands in dnf's own lock file, None if there is none."""
     content = platform.small_file(path).strip()
-    if not content.isdigit() or len(content) > 9 or not os.path.exists("/proc/%d" % int(content)):
+    if not content.isdigit() or len(content) > 9 or not _is_alive(int(content)):
         return None
     return locks.Holder(path, locks.program_of(int(content)))
+
+
+def _is_alive(pid: int) -> bool:
+    """Whether a process runs. One that is dead, and that its parent has not asked after yet, holds nothing any more."""
+    _, _, after = platform.small_file("/proc/%d/stat" % pid).rpartition(")")  # the name before may hold anything
+    return after.split()[:1] not in ([], ["Z"], ["X"])
 
 
 def _digest(paths: Sequence[str]) -> str:
