@@ -18,7 +18,6 @@ SHIPPED = [path for path in SOURCES if path.relative_to(ROOT).parts[0] in ("src"
 MAX_LINES = 400
 # Longer, with the reason. A ratchet: these numbers only go down.
 LONGER = {
-    "src/patchwright/store/tables.py": (500, "the schema, read as one"),
     "src/patchwright/store/migrations/versions/0001_the_first_schema.py": (510, "the schema as it was first shipped"),
 }
 

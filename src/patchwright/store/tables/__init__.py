@@ -1,0 +1,58 @@
+"""The whole schema as it is today, a module per noun. A test proves that it equals the sum of the migrations.
+
+Every row of an operator's belongs to an (account, region). Instants are integer microseconds UTC.
+"""
+
+from patchwright.store.tables.accounts import access_key, account, audit, client_token, meta, tag
+from patchwright.store.tables.base import metadata
+from patchwright.store.tables.baselines import baseline, baseline_version, default_baseline, patch_group
+from patchwright.store.tables.commands import command, invocation, invocation_step, reply_seen
+from patchwright.store.tables.facts import (
+    first_seen,
+    hoststate,
+    instset,
+    line,
+    node_facts,
+    node_seen,
+    overlay,
+    pkgver,
+    repository,
+    upset,
+)
+from patchwright.store.tables.nodes import activation, node
+from patchwright.store.tables.runs import patch_run
+from patchwright.store.tables.verdicts import due_change, due_judgement, verdict
+
+__all__ = [
+    "access_key",
+    "account",
+    "activation",
+    "audit",
+    "baseline",
+    "baseline_version",
+    "client_token",
+    "command",
+    "default_baseline",
+    "due_change",
+    "due_judgement",
+    "first_seen",
+    "hoststate",
+    "instset",
+    "invocation",
+    "invocation_step",
+    "line",
+    "meta",
+    "metadata",
+    "node",
+    "node_facts",
+    "node_seen",
+    "overlay",
+    "patch_group",
+    "patch_run",
+    "pkgver",
+    "reply_seen",
+    "repository",
+    "tag",
+    "upset",
+    "verdict",
+]
