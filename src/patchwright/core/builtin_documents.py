@@ -3,6 +3,7 @@
 Source: patch-baselines.md 5.1, operations.md 2.2, decisions.md 30.
 """
 
+from datetime import UTC, datetime
 from typing import Any
 
 from patchwright.core.documents import Document
@@ -10,6 +11,8 @@ from patchwright.core.documents import Document
 RUN_PATCH_BASELINE = "AWS-RunPatchBaseline"
 RUN_SHELL_SCRIPT = "AWS-RunShellScript"
 PLAN_PATCHES = "Patchwright-PlanPatches"
+BUILTIN_CREATED_AT = datetime(2026, 1, 1, tzinfo=UTC)
+"""What is shown as their date: that of no file, so that every server says the same."""
 PATCH_DOCUMENTS = frozenset({RUN_PATCH_BASELINE, PLAN_PATCHES})
 """Their steps start the patch worker: they, and no others, are delivered with a run token."""
 

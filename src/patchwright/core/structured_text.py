@@ -1,4 +1,4 @@
-"""JSON and YAML texts from outside to plain values, and back to YAML. Hostile texts cost what their size allows, no more.
+"""JSON and YAML texts from outside to plain values, and back. Hostile texts cost what their size allows, no more.
 
 YAML is read from its events, never by a constructor: no tags, no anchors, no aliases, and plain scalars mean what they
 mean in JSON (YAML 1.2's core: `yes` and `2026-01-01` are texts). Source: decisions/0026-yaml-by-its-events.md.

@@ -8,7 +8,8 @@ from typing import Any
 from patchwright.core.boots import after_boot
 from patchwright.core.builtin_documents import PATCH_DOCUMENTS, PLAN_PATCHES
 from patchwright.core.commands import Details
-from patchwright.core.documents import Document, delivered_parameters
+from patchwright.core.document_parameters import delivered_parameters
+from patchwright.core.documents import Document
 from patchwright.core.errors import Invalid, Kind, NotFound, Refused
 from patchwright.core.exit_codes import ExitCode, known_code
 from patchwright.core.nodes import ManagedNode

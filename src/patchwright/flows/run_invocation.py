@@ -10,7 +10,8 @@ import msgspec
 
 from patchwright.core.builtin_documents import PATCH_DOCUMENTS
 from patchwright.core.commands import Command, Details, Invocation, StepResult, details_of_reply, may_move
-from patchwright.core.documents import Document, delivered_parameters
+from patchwright.core.document_parameters import delivered_parameters
+from patchwright.core.documents import Document
 from patchwright.core.nodes import ManagedNode
 from patchwright.flows.advance_command import settle_acknowledgement, settle_move
 from patchwright.flows.cancel_command import acknowledge_cancel
@@ -75,7 +76,8 @@ def payload_of(message: Message, tokens: Mapping[str, str]) -> str:
     command = message.command
     document = Document(name=command.document_name, version=command.document_version, content=command.content)
     content = dict(command.content)
-    content["mainSteps"] = [_with_token(s, tokens.get(s["name"])) for s in content["mainSteps"]]
+    if tokens:
+        content["mainSteps"] = [_with_token(s, tokens.get(s["name"])) for s in content["mainSteps"]]
     request = command.request
     payload = {
         "CommandId": command.id,
