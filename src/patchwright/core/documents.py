@@ -87,11 +87,13 @@ class Document:
 
 def steps_of(content: Mapping[str, Any]) -> tuple[Step, ...]:
     """The steps of a document's value; those of schema 1.2 bear their plugins' names. Source: agent-protocol.md 9."""
-    return tuple(Step(name=name, action=body["action"], platforms=_platforms(body)) for name, body in _bodies(content))
+    return tuple(
+        Step(name=name, action=body["action"], platforms=_platforms(body)) for name, body in bodies_of(content)
+    )
 
 
-def _bodies(content: Mapping[str, Any]) -> Iterable[tuple[str, Mapping[str, Any]]]:
-    """(step name, step) in the form of schema 2, whatever the schema."""
+def bodies_of(content: Mapping[str, Any]) -> Iterable[tuple[str, Mapping[str, Any]]]:
+    """(step name, step) of each step in the form of schema 2, whatever the document's schema."""
     if "runtimeConfig" in content:
         for plugin, config in content["runtimeConfig"].items():
             properties = config["properties"]
@@ -119,7 +121,7 @@ def execution_seconds(document: Document, values: Mapping[str, Any]) -> int:
     `values` are the parameters' values, defaults filled in (`document_parameters.delivered_parameters`).
     """
     sums = dict.fromkeys(PLATFORMS, 0)
-    for _, step in _bodies(document.content):
+    for _, step in bodies_of(document.content):
         seconds = _step_seconds(step, values)
         for platform in _platforms(step):
             sums[platform] += seconds

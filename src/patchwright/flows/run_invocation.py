@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from patchwright.core.builtin_documents import PATCH_DOCUMENTS
+from patchwright.core.builtin_documents import worker_steps
 from patchwright.core.commands import Command, Details, Invocation, StepResult, details_of_reply, may_move
 from patchwright.core.document_parameters import delivered_parameters
 from patchwright.core.documents import Document
@@ -59,9 +59,7 @@ def take_messages(tx: Tx, node: ManagedNode, now: datetime, *, limit: int = MAX_
         commands.update_invocation(tx, command.id, node.id, **values)
         if moves:
             settle_move(tx, command, invocation.details, Details.IN_PROGRESS)
-        # Only the product's own patch documents get a token: no one else's script may speak as a worker.
-        tokens = command.document_name in PATCH_DOCUMENTS
-        names = tuple(s["name"] for s in command.content["mainSteps"]) if tokens else ()
+        names = worker_steps(command.document_name, command.content)
         taken.append(Message(command=command, invocation=invocation, token_steps=names))
     return taken
 

@@ -21,6 +21,7 @@ from patchwright.api import (
 )
 from patchwright.api.registry import registry
 from patchwright.gateway import credentials, messages, worker
+from patchwright.gateway import documents as sent_documents
 from patchwright.gateway.context import doors
 from patchwright.wire.model import Models, Operation
 
@@ -44,6 +45,7 @@ MODULES = (
     tags,
     credentials,
     messages,
+    sent_documents,
     worker,
 )
 

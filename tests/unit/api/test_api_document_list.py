@@ -52,9 +52,7 @@ def test_every_filter(api: Api) -> None:
     assert _names(api, _by("Name", "web-g", "col")) == ["collect", "web-greet"]
     assert _names(api, own, _by("PlatformTypes", "Windows")) == ["collect", "web-win"]
     assert _names(api, own, _by("PlatformTypes", "Linux", "MacOS")) == ["collect", "web-greet"]
-    assert _names(api, _by("DocumentType", "Policy")) == ["collect"] + [
-        n for n, d in BUILTIN.items() if d.type == "Policy"
-    ]
+    assert _names(api, _by("DocumentType", "Policy")) == ["AWS-GatherSoftwareInventory", "collect"]
     assert _names(api, _by("TargetType", "/AWS::EC2::Instance")) == ["web-greet"]
     assert _names(api, _by("tag:team", "web", "db")) == ["web-greet"]
     assert _names(api, own, _by("SearchKeyword", "WINDOWS")) == ["web-win"]
