@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 WORKER_COMMANDS = ("patch", "facts", "report")
 DAEMON_COMMAND = "run"
+FETCH_COMMAND = "fetch"  # a step's own, not an operator's: it is in no help
 
 
 def main(argv: "Optional[List[str]]" = None) -> int:
@@ -23,6 +24,10 @@ def main(argv: "Optional[List[str]]" = None) -> int:
         from patchwright_agent.worker.main import main as worker_main
 
         return worker_main(argv)
+    if argv[:1] == [FETCH_COMMAND]:
+        from patchwright_agent.fetch import main as fetch_main
+
+        return fetch_main(argv[1:])
     if argv[:1] == [DAEMON_COMMAND]:
         from patchwright_agent.daemon import main as daemon_main
 

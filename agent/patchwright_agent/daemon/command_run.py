@@ -6,16 +6,15 @@ the patch documents run again (their worker killed, too), since the worker's own
 """
 
 import os
-import sys
 
 from patchwright_agent import platform
-from patchwright_agent.daemon import backoff, documents, environment, log, messages, outcomes, replies, steps, storage
+from patchwright_agent.daemon import backoff, documents, log, messages, outcomes, plugins, replies, steps, storage
 from patchwright_agent.daemon.command_state import DONE, FINAL, REBOOTING, STARTED
 from patchwright_agent.daemon.documents import Order, Step
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Dict, List, Optional
+    from typing import Any, Dict, Optional
 
     from patchwright_agent.daemon.clock import Clock
     from patchwright_agent.daemon.command_state import CommandState
@@ -91,6 +90,7 @@ class CommandRun:
         self.reboot_given_up = False
         self._context = context
         self._dir = context.command_dir(state.id)
+        self._place = plugins.Place(context, state.id, self._dir, self.control)
 
     @property
     def is_in_transaction(self) -> bool:
@@ -147,7 +147,7 @@ class CommandRun:
                 return self._brief(step, outcomes.CANCELLED, 1, "")
             if earlier.reboot_boot_id == platform.boot_id():
                 return None
-        elif not order.is_patch_document or earlier.runs >= MAX_PATCH_RUNS or self.state.cancelled:
+        elif not order.is_patch_step(step) or earlier.runs >= MAX_PATCH_RUNS or self.state.cancelled:
             return self._interrupted(index, step, NOT_RUN_AGAIN)
         return self._run_step(index, step, order)
 
@@ -177,27 +177,12 @@ class CommandRun:
         """Run the step; a patch document's again if a signal that we did not send ended its worker (out of memory)."""
         while True:
             self._record(STARTED, step=index)
-            outcome = self._start(step, folder)
+            outcome = plugins.run(step, self._place, folder)
             was_killed = outcome.status == outcomes.FAILED and outcome.code == outcomes.NEVER_RAN
             is_over = self.control.is_cancelled or self.state.starts[index].runs >= MAX_PATCH_RUNS
-            if not was_killed or not order.is_patch_document or is_over:
+            if not was_killed or not order.is_patch_step(step) or is_over:
                 return outcome
             log.say("command %s: its worker was killed; it goes on with another one" % self.state.id)
-
-    def _start(self, step: Step, folder: steps.StepFolder) -> steps.Outcome:
-        context = self._context
-        variables = environment.step_environment(
-            context.node, context.identity, context.state_dir, self.state.id, self._dir
-        )
-        variables.update(environment.of_inputs(step.inputs.get("environment")))
-        timeout = steps.timeout_seconds(step.setting("timeoutSeconds"))
-        if context.scan_only:
-            argv = [sys.executable, environment.agent_path(), "patch", "--scan-only"]
-            return steps.run_program(argv, folder, variables, timeout, self.control)
-        lines = _script_lines(step.inputs.get("runCommand"))
-        directory = step.inputs.get("workingDirectory")
-        cwd = directory if isinstance(directory, str) and directory.startswith("/") else os.getcwd()
-        return steps.run_script(lines, folder, variables, cwd, timeout, self.control)
 
     def _brief(self, step: Step, status: str, code: int, reason: str) -> "Dict[str, Any]":
         """The result of a step that did not run."""
@@ -247,14 +232,3 @@ def remove_tree(path: str) -> None:
             os.rmdir(folder)
     except OSError as error:
         log.say("cannot remove %s: %s" % (path, error.strerror))
-
-
-def _script_lines(value: "Any") -> "List[str]":
-    lines = [value] if isinstance(value, str) else value
-    if (
-        not isinstance(lines, list)
-        or not lines
-        or not all(isinstance(line, str) and "\0" not in line for line in lines)
-    ):
-        raise ValueError("runCommand is not a list of texts")
-    return list(lines)

@@ -118,6 +118,13 @@ class Node:
     def send_reply(self, message_id: str, reply_id: str, payload: str) -> None:
         self._mds("SendReply", {"MessageId": message_id, "Payload": payload, "ReplyId": reply_id})
 
+    def get_document(self, name: str, version: str) -> "Dict[str, Any]":
+        """A document that an open command names, as JSON."""
+        wanted = {"Name": name, "DocumentFormat": "JSON"}
+        if version:
+            wanted["DocumentVersion"] = version
+        return self._ssm("GetDocument", wanted)
+
     def report_facts(self, body: "Dict[str, Any]") -> "Dict[str, Any]":
         """Facts without a run, as after a boot."""
         return self._signed("Patchwright.ReportFacts", "patchwright", body, FACTS_SECONDS)

@@ -14,7 +14,7 @@ from patchwright_agent.daemon import outcomes
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import subprocess
-    from typing import Dict, List, Optional
+    from typing import Dict, List, Optional, Union
 
 MIN_TIMEOUT_SECONDS, MAX_TIMEOUT_SECONDS, DEFAULT_TIMEOUT_SECONDS = 5, 172800, 3600
 KEPT_OUTPUT_BYTES = 64 * 1024  # of each stream; 24,000 are reported
@@ -79,13 +79,17 @@ def timeout_seconds(value: "object") -> int:
 
 
 class StepFolder:
-    """The files of one step in its command's folder: script, and the streams of all of its runs one after the other."""
+    """The files of one step in its command's folder: script, and the streams of all of its runs one after the other.
 
-    def __init__(self, command_dir: str, index: int) -> None:
+    `label` is the step's index, for one of a nested document "outer-inner".
+    """
+
+    def __init__(self, command_dir: str, label: "Union[int, str]") -> None:
         self.command_dir = command_dir
-        self.script = os.path.join(command_dir, "step-%d.sh" % index)
-        self.stdout = os.path.join(command_dir, "step-%d.stdout" % index)
-        self.stderr = os.path.join(command_dir, "step-%d.stderr" % index)
+        self.label = str(label)
+        self.script = os.path.join(command_dir, "step-%s.sh" % label)
+        self.stdout = os.path.join(command_dir, "step-%s.stdout" % label)
+        self.stderr = os.path.join(command_dir, "step-%s.stderr" % label)
 
     def streams(self) -> "List[bytes]":
         """The head of standard output and of standard error; empty where there is no file."""
@@ -109,11 +113,16 @@ def run_script(
 
 
 def run_program(
-    argv: "List[str]", folder: StepFolder, environment: "Dict[str, str]", timeout: float, control: Control
+    argv: "List[str]",
+    folder: StepFolder,
+    environment: "Dict[str, str]",
+    timeout: float,
+    control: Control,
+    cwd: str = "/",
 ) -> Outcome:
-    """Run a program of the agent's own, without any script. Raises Abandoned, OSError when it can't be started."""
+    """Run a program by its arguments. Raises Abandoned, OSError when it can't be started."""
     with starting:
-        process = _start(argv, folder, environment, "/")
+        process = _start(argv, folder, environment, cwd)
     return _attend(process, folder, timeout, control)
 
 
