@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 WORKER_COMMANDS = ("patch", "facts", "report")
 DAEMON_COMMAND = "run"
-FETCH_COMMAND = "fetch"  # a step's own, not an operator's: it is in no help
+FETCH_COMMAND, WATCH_COMMAND = "fetch", "watch-update"  # the agent's own, not an operator's: in no help
 
 
 def main(argv: "Optional[List[str]]" = None) -> int:
@@ -28,6 +28,10 @@ def main(argv: "Optional[List[str]]" = None) -> int:
         from patchwright_agent.fetch import main as fetch_main
 
         return fetch_main(argv[1:])
+    if argv[:1] == [WATCH_COMMAND]:
+        from patchwright_agent.daemon.update_watch import main as watch_main
+
+        return watch_main(argv[1:])
     if argv[:1] == [DAEMON_COMMAND]:
         from patchwright_agent.daemon import main as daemon_main
 

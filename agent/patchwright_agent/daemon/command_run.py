@@ -14,7 +14,7 @@ from patchwright_agent.daemon.documents import Order, Step
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Dict, Optional
+    from typing import Any, Callable, Dict, List, Optional
 
     from patchwright_agent.daemon.clock import Clock
     from patchwright_agent.daemon.command_state import CommandState
@@ -61,6 +61,9 @@ class Context:
         self.clock = clock
         self.state_dir = state_dir
         self.scan_only = scan_only
+        self.run_arguments: "List[str]" = []  # with which the daemon was started, for the one that follows it
+        self.others_run: "Callable[[], bool]" = lambda: False
+        self.restart: "Callable[[], None]" = lambda: None
 
     def command_dir(self, command_id: str) -> str:
         return os.path.join(self.state_dir, "commands", command_id)
@@ -147,9 +150,23 @@ class CommandRun:
                 return self._brief(step, outcomes.CANCELLED, 1, "")
             if earlier.reboot_boot_id == platform.boot_id():
                 return None
+        elif step.action in documents.UPDATE_AGENT:
+            return self._updated(index, step)
         elif not order.is_patch_step(step) or earlier.runs >= MAX_PATCH_RUNS or self.state.cancelled:
             return self._interrupted(index, step, NOT_RUN_AGAIN)
         return self._run_step(index, step, order)
+
+    def _updated(self, index: int, step: Step) -> "Dict[str, Any]":
+        """The result of an update of this agent, which an earlier process began."""
+        from patchwright_agent.daemon import agent_update
+
+        outcome = agent_update.outcome_of(self._place)
+        if outcome is None:
+            return self._interrupted(index, step, NOT_RUN_AGAIN)
+        status, code = outcomes.settle(step, outcome.status, outcome.code)
+        clock = self._context.clock
+        started_at, now = clock.by_server(self.state.starts[index].first_at), clock.server_now()
+        return replies.step_result(step, status, code, outcome.stdout, outcome.stderr, started_at, now)
 
     def _run_step(self, index: int, step: Step, order: Order) -> "Optional[Dict[str, Any]]":
         folder = steps.StepFolder(self._dir, index)

@@ -125,6 +125,10 @@ class Node:
             wanted["DocumentVersion"] = version
         return self._ssm("GetDocument", wanted)
 
+    def fetch_file(self, path: str) -> bytes:
+        """A file that the server gives to everyone, such as its agent."""
+        return self._server.get(path)
+
     def report_facts(self, body: "Dict[str, Any]") -> "Dict[str, Any]":
         """Facts without a run, as after a boot."""
         return self._signed("Patchwright.ReportFacts", "patchwright", body, FACTS_SECONDS)

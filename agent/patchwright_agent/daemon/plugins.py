@@ -62,6 +62,8 @@ def run(step: "Step", place: Place, folder: steps.StepFolder) -> steps.Outcome:
         from patchwright_agent.daemon import downloads
 
         return downloads.download_content(step, place, folder)
+    if step.action in documents.UPDATE_AGENT:
+        return _update_agent(step, place)
     if step.action == documents.RUN_POWER_SHELL_SCRIPT:
         return _run_power_shell(step, place, folder)
     if step.action != documents.RUN_SHELL_SCRIPT:
@@ -70,6 +72,28 @@ def run(step: "Step", place: Place, folder: steps.StepFolder) -> steps.Outcome:
     return steps.run_script(
         lines, folder, place.variables(step), _directory(step, place), _timeout(step), place.control
     )
+
+
+def _update_agent(step: "Step", place: Place) -> steps.Outcome:
+    """Replace this agent: the daemon ends within this step, which its successor takes up."""
+    from patchwright_agent.daemon import agent_update
+    from patchwright_agent.daemon.credentials import NoCredentials
+    from patchwright_agent.transport import ServerError, Unreachable
+
+    if place.depth:
+        raise ValueError("a nested document can't update the agent: its step would not be taken up")
+    if place.context.others_run():
+        raise ValueError("other commands run: the agent is not restarted under them. Send this again")
+    try:
+        outcome = agent_update.stage(step, place)
+    except (ServerError, Unreachable, NoCredentials) as error:
+        raise ValueError("the server's agent could not be fetched: %s" % error)
+    if outcome is not None:
+        return outcome
+    place.context.restart()
+    while not place.control.is_shutting_down:
+        place.control.wait(1.0)
+    raise steps.Abandoned()
 
 
 def _timeout(step: "Step") -> int:
