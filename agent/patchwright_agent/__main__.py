@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
 WORKER_COMMANDS = ("patch", "facts", "report")
 DAEMON_COMMAND = "run"
-FETCH_COMMAND, WATCH_COMMAND = "fetch", "watch-update"  # the agent's own, not an operator's: in no help
+# The agent's own, not an operator's: in no help.
+FETCH_COMMAND, INVENTORY_COMMAND, WATCH_COMMAND = "fetch", "inventory", "watch-update"
 
 
 def main(argv: "Optional[List[str]]" = None) -> int:
@@ -28,6 +29,10 @@ def main(argv: "Optional[List[str]]" = None) -> int:
         from patchwright_agent.fetch import main as fetch_main
 
         return fetch_main(argv[1:])
+    if argv[:1] == [INVENTORY_COMMAND]:
+        from patchwright_agent.inventory import main as inventory_main
+
+        return inventory_main(argv[1:])
     if argv[:1] == [WATCH_COMMAND]:
         from patchwright_agent.daemon.update_watch import main as watch_main
 

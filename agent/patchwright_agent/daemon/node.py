@@ -125,6 +125,9 @@ class Node:
             wanted["DocumentVersion"] = version
         return self._ssm("GetDocument", wanted)
 
+    def put_inventory(self, items: "List[Any]") -> None:
+        self._signed("AmazonSSM.PutInventory", "ssm", {"InstanceId": self.instance_id, "Items": items}, FACTS_SECONDS)
+
     def fetch_file(self, path: str) -> bytes:
         """A file that the server gives to everyone, such as its agent."""
         return self._server.get(path)

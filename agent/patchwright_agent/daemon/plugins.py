@@ -62,6 +62,10 @@ def run(step: "Step", place: Place, folder: steps.StepFolder) -> steps.Outcome:
         from patchwright_agent.daemon import downloads
 
         return downloads.download_content(step, place, folder)
+    if step.action == documents.SOFTWARE_INVENTORY:
+        from patchwright_agent.daemon import inventory_step
+
+        return inventory_step.gather(step, place, folder)
     if step.action in documents.UPDATE_AGENT:
         return _update_agent(step, place)
     if step.action == documents.RUN_POWER_SHELL_SCRIPT:
