@@ -10,7 +10,7 @@ from patchwright.core.documents import PLUGINS
 _STEP_NAME = re.compile(r"[A-Za-z0-9_.:-]{1,128}")
 _STEP = {
     "action", "name", "inputs", "precondition", "timeoutSeconds", "onFailure", "onSuccess", "finallyStep",
-    "maxAttempts", "description", "isEnd", "nextStep",
+    "maxAttempts", "description",
 }  # fmt: skip
 OUT_OF_SCOPE = {
     "aws:applications", "aws:psModule", "aws:domainJoin", "aws:cloudWatch", "aws:configureDocker",
