@@ -132,7 +132,7 @@ def test_a_node_reads_the_documents_that_its_open_commands_name_and_no_others(fl
 def test_a_hook_is_part_of_what_is_allowed(fleet: Fleet) -> None:
     fleet.ssm.create_document(Name="hook", Content=text())
     node = fleet.node()
-    resources = ["arn:aws:ssm:*::document/AWS-*", "arn:aws:ssm:*:*:managed-instance/*"]
+    resources = ["arn:aws:ssm:*::document/AWS-RunPatch*", "arn:aws:ssm:*:*:managed-instance/*"]
     policy = {"Statement": {"Effect": "Allow", "Action": "ssm:SendCommand", "Resource": resources}}
     made = fleet.patchwright.create_access_key(UserName="narrow", Policy=json.dumps(policy))
     narrow = fleet.server.client(region=fleet.region, key=(made["AccessKeyId"], made["SecretAccessKey"]))

@@ -7,8 +7,10 @@ from typing import Any
 from patchwright.api.command_fields import command_to, invocation_to, step_to
 from patchwright.api.context import Answer, Context, Request
 from patchwright.api.registry import registry
+from patchwright.core.builtin_patch_documents import NOOP
 from patchwright.core.commands import Command
 from patchwright.core.document_parameters import check_parameters
+from patchwright.core.document_rules import arn_of
 from patchwright.core.documents import Document
 from patchwright.core.errors import Invalid, Kind, NotFound
 from patchwright.core.tags import TaggedType
@@ -92,8 +94,9 @@ def send(ctx: Context, req: Request) -> Answer:
 def _require_nested(ctx: Context, document: Document, given: Mapping[str, list[str]]) -> None:
     """What the command makes nodes fetch must be there, and its sender must be allowed to send that as well."""
     values = check_parameters(document, given)
+    noop = arn_of(ctx.scope, NOOP, builtin=True)  # stands where a hook is not used: whoever may send one may send that
     for nested in nested_documents(ctx.tx, ctx.scope, document.content, values):
-        if nested.located is not None:
+        if nested.located is not None and nested.located.arn != noop:
             ctx.require(nested.located.arn, tags_of(ctx.tx, ctx.scope, nested.located))
         if nested.found is None:
             which = f"{nested.name}:{nested.version}" if nested.version else nested.name

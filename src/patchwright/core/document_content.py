@@ -7,9 +7,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-import regex  # type: ignore[import-untyped]
-
-from patchwright.core.document_parameters import MAX_PATTERN, TYPES, BadValue, check_value
+from patchwright.core.document_parameters import TYPES, BadValue, check_pattern, check_value
 from patchwright.core.document_steps import check_plugin_inputs, check_step
 from patchwright.core.errors import Invalid, Kind, LimitExceeded
 from patchwright.core.structured_text import Unreadable, parse_json, parse_yaml
@@ -110,21 +108,12 @@ def _check_definition(definition: Any) -> None:
     allowed = definition.get("allowedValues", [])
     if not isinstance(allowed, list) or any(isinstance(value, list | dict) for value in allowed):
         raise BadValue(": allowedValues is not a list of texts")
-    _check_pattern(definition.get("allowedPattern", ""))
+    check_pattern(definition.get("allowedPattern", ""))
     if "default" in definition:
         try:
             check_value(definition, definition["default"])
         except BadValue as wrong:
             raise BadValue(f": its own default is not allowed: the value{wrong}") from None
-
-
-def _check_pattern(pattern: Any) -> None:
-    if not isinstance(pattern, str) or len(pattern) > MAX_PATTERN:
-        raise BadValue(f": allowedPattern is not a text of at most {MAX_PATTERN} characters")
-    try:
-        regex.compile(pattern)
-    except (regex.error, OverflowError, RecursionError, ValueError):
-        raise BadValue(": allowedPattern is not a regular expression") from None
 
 
 def _check_steps(content: Mapping[str, Any]) -> None:

@@ -15,10 +15,13 @@ from patchwright.core.structured_text import Unreadable, parse_json
 
 TYPES = ("String", "StringList", "Integer", "Boolean", "StringMap", "MapList")
 MAX_PATTERN = 4_096
-MATCH_SECONDS = 0.1
-"""For one value: a pattern of somebody's own must not hold up the server."""
+MATCH_SECONDS, ALL_MATCHES_SECONDS = 0.1, 1.0
+"""For one value, and for all of a parameter: a pattern of somebody's own must not hold up the server."""
+MAX_REPEAT = 1_000
+"""As RE2 has it, by which the real agent checks the pattern again; larger ones are slow to read too."""
 MAX_ITEMS = 1_000
 _INTEGER = re.compile(r"[-+]?[0-9]{1,18}")
+_REPEAT_NUMBERS = re.compile(r"(?<=[{,])[0-9]+(?=[,}])")
 _STORE_PARAMETER = re.compile(r"\{\{\s*ssm(?:-secure)?:")
 
 
@@ -107,7 +110,7 @@ def check_value(definition: Mapping[str, Any], value: Any) -> None:
             if "\0" in element:
                 raise BadValue(" holds a NUL character.")
             _check_size(len(element), "characters", definition.get("minChars", 0), definition.get("maxChars"))
-            _check_pattern(definition.get("allowedPattern"), element)
+            _check_pattern(definition.get("allowedPattern"), element, ALL_MATCHES_SECONDS / len(elements))
 
 
 def _is_of(kind: str, value: Any) -> bool:
@@ -127,11 +130,23 @@ def _check_size(size: int, unit: str, least: int, most: int | None) -> None:
         raise BadValue(f" takes at most {most} {unit}; {size} were given.")
 
 
-def _check_pattern(pattern: str | None, text: str) -> None:
+def check_pattern(pattern: Any) -> None:
+    """Raise BadValue unless `pattern` is a regular expression that both ends can take."""
+    if not isinstance(pattern, str) or len(pattern) > MAX_PATTERN:
+        raise BadValue(f": allowedPattern is not a text of at most {MAX_PATTERN} characters")
+    if any(int(number[:9]) > MAX_REPEAT for number in _REPEAT_NUMBERS.findall(pattern)):
+        raise BadValue(f": allowedPattern repeats something more than {MAX_REPEAT} times")
+    try:
+        regex.compile(pattern)
+    except (regex.error, OverflowError, RecursionError, ValueError):
+        raise BadValue(": allowedPattern is not a regular expression") from None
+
+
+def _check_pattern(pattern: str | None, text: str, seconds: float) -> None:
     if not pattern:
         return
     try:
-        matched = regex.fullmatch(pattern, text, timeout=MATCH_SECONDS)
+        matched = regex.fullmatch(pattern, text, timeout=max(min(MATCH_SECONDS, seconds), 0.002))
     except TimeoutError:
         raise BadValue(f": matching '{text[:100]}' with {pattern[:200]} takes too long.") from None
     if matched is None:

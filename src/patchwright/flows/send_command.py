@@ -20,6 +20,8 @@ from patchwright.store import commands, nodes
 from patchwright.store.engine import Tx
 
 DEFAULT_TIMEOUT_SECONDS = 3_600
+MAX_NAME = 200
+"""Of a document's name or ARN as commands keep it."""
 
 
 def check_document(document: Document, *, sha256: str | None) -> None:
@@ -32,6 +34,8 @@ def check_document(document: Document, *, sha256: str | None) -> None:
             Kind.DOCUMENT,
             f"Document {document.name} is of type {document.type}: commands are made of Command documents.",
         )
+    if len(document.name) > MAX_NAME:
+        raise Invalid(Kind.DOCUMENT, f"The ARN of a document that is sent has at most {MAX_NAME} characters.")
     if sha256 is not None and sha256.lower() != document.sha256:
         raise NotFound(
             Kind.DOCUMENT,
