@@ -117,6 +117,7 @@ def test_a_node_reads_the_documents_that_its_open_commands_name_and_no_others(fl
     source = {"sourceType": ["SSMDocument"], "sourceInfo": ['{"name": "second"}']}
     _send(fleet, node, "AWS-RunDocument", Parameters=source)
     assert json.loads(read(node, "second")["Content"])["mainSteps"] == [inner]
+    assert read(node, "second", DocumentVersion="$DEFAULT")["Name"] == "second", "as the real agent may ask"
     assert read(node, "third", DocumentVersion="1")["Content"] == YAML
     as_json = read(node, "third", DocumentVersion="1", DocumentFormat="JSON")
     assert json.loads(as_json["Content"])["schemaVersion"] == "2.2"

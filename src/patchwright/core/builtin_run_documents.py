@@ -23,7 +23,6 @@ _SOURCE_TYPE = {
 }
 _SOURCE_INFO = {
     "type": "StringMap",
-    "default": {},
     "description": '(Required) Such as {"url": "https://…"} for HTTP, {"name": "…"} for SSMDocument.',
     "displayType": "textarea",
 }

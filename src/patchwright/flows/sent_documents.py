@@ -9,6 +9,7 @@ from typing import Any
 
 from patchwright.core.document_parameters import delivered_parameters
 from patchwright.core.document_references import MAX_DEPTH, references
+from patchwright.core.document_rules import DEFAULT
 from patchwright.core.documents import Document
 from patchwright.core.errors import Kind, NotFound
 from patchwright.core.nodes import ManagedNode
@@ -65,12 +66,12 @@ def _nested(tx: Tx, scope: Scope, step: str, name: str, version: str | None) -> 
 
 def document_for_node(tx: Tx, node: ManagedNode, name: str, version: str | None) -> Document:
     """A document that an open command of the node makes it fetch. Raises NotFound(DOCUMENT) for every other one."""
-    wanted = (name, version or None)
+    wanted = (name, version or DEFAULT)
     for invocation in commands.open_of_node(tx, node.id):
         command = commands.get(tx, invocation.command_id)
         document = Document(name=command.document_name, version="", content=command.content)
         values = delivered_parameters(document, command.parameters)
         for nested in nested_documents(tx, command.scope, command.content, values):
-            if nested.found is not None and (nested.name, nested.version) == wanted:
+            if nested.found is not None and (nested.name, nested.version or DEFAULT) == wanted:
                 return nested.found.document
     raise NotFound(Kind.DOCUMENT, f"Document with name {name[:128]} does not exist in a command of this node.", id=name)
