@@ -1,6 +1,7 @@
 """The documents that every server has, and which of their steps start the patch worker. Source: operations.md 2.5."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -18,7 +19,9 @@ BUILTIN_CREATED_AT = datetime(2026, 1, 1, tzinfo=UTC)
 PATCH_DOCUMENTS = frozenset({RUN_PATCH_BASELINE, RUN_FOR_ASSOCIATION, RUN_WITH_HOOKS, PLAN_PATCHES})
 """They start the patch worker: their steps that do, and no others, are delivered with a run token."""
 BUILTIN: dict[str, Document] = {
-    document.name: document for document in (*builtin_patch_documents.DOCUMENTS, *builtin_run_documents.DOCUMENTS)
+    # Their texts are written once: every command of theirs is measured by them.
+    document.name: replace(document, source=document.text)
+    for document in (*builtin_patch_documents.DOCUMENTS, *builtin_run_documents.DOCUMENTS)
 }
 
 
