@@ -10,6 +10,7 @@ import time
 from typing import Callable, NamedTuple, Optional, Sequence, Tuple
 
 from patchwright_agent import platform
+from patchwright_agent.managers.errors import ManagerError
 from patchwright_agent.managers.installer import (
     BROKEN,
     CANCELLED,
@@ -23,7 +24,6 @@ from patchwright_agent.managers.installer import (
     Installer,
     Workplace,
 )
-from patchwright_agent.managers.model import ManagerError
 from patchwright_agent.worker import report, settle
 from patchwright_agent.worker.ending import Ending
 from patchwright_agent.worker.facts import Document

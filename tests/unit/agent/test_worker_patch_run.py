@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from patchwright_agent import transport
-from patchwright_agent.managers.model import ManagerError
+from patchwright_agent.managers.errors import ManagerError
 from patchwright_agent.worker import collect, facts, main, patch_run, run_lock, server_calls
 from patchwright_agent.worker.facts import Document
 from patchwright_agent.worker.patch_run import PatchRun
