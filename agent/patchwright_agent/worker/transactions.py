@@ -2,10 +2,11 @@
 
 import os
 import time
-from typing import Callable, Dict, Sequence
+from typing import Callable, Dict, Optional, Sequence
 
 from patchwright_agent import run, text
 from patchwright_agent.managers.installer import Executed
+from patchwright_agent.worker import scope
 from patchwright_agent.worker.stall import StallWatch
 
 OWNER_VARIABLE = "PATCHWRIGHT_TRANSACTION"  # marks the processes of a run's transactions: a pid alone may be anybody's
@@ -31,14 +32,17 @@ class Transactions:
         self._tell = tell
         self._sleep = sleep
         self._count = 0
+        self._prefix: Optional[Sequence[str]] = None  # not known yet
 
     def execute(self, argv: Sequence[str]) -> Executed:
         """Run one command that changes packages, and wait for its end however long that takes."""
+        if self._prefix is None:
+            self._prefix = scope.transaction_prefix(self._tell)
         self._count += 1
         path = os.path.join(self._folder, "%s%d-%d.txt" % (_OUTPUT, os.getpid(), self._count))
         marks: Dict[str, str] = {OWNER_VARIABLE: self._folder}
         try:
-            child = run.detached(argv, path, self._pid_path, marks)
+            child = run.detached([*self._prefix, *argv], path, self._pid_path, marks)
         except OSError as error:
             return Executed(run.RETURN_CODE_NOT_STARTED, "%s: %s" % (argv[0], error.strerror))
         try:

@@ -217,7 +217,8 @@ def test_a_second_run_waits_and_then_names_the_first(tmp_path: Path) -> None:
     with rival:
         assert rival.stdout is not None
         assert rival.stdout.readline() == "held\n"
-        with pytest.raises(RunLocked, match=f"process {rival.pid}, command c-1"):
+        (tmp_path / "patch-run.waiting").write_text("it waits for the postinst script of tb-b")
+        with pytest.raises(RunLocked, match=f"process {rival.pid}, command c-1.*the postinst script of tb-b"):
             RunLock(str(tmp_path), "command c-2", waits.append).__enter__()
         rival.communicate("")
     assert 60 <= sum(waits) <= 61
