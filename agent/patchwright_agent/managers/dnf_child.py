@@ -33,6 +33,8 @@ def main(argv):
     if freeze:
         freeze()  # dnf collects garbage whenever it fills a sack: not among its own modules
     word, request = argv[0], _request(argv[1])
+    if word != "facts":  # a question after the other, or a transaction: what is done with goes
+        gc.enable()
     try:
         answer = _carry_out(word, request)
         code = 0
