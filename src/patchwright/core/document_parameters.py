@@ -138,8 +138,9 @@ def check_pattern(pattern: Any) -> None:
         raise BadValue(f": allowedPattern repeats something more than {MAX_REPEAT} times")
     try:
         regex.compile(pattern)
-    except (regex.error, OverflowError, RecursionError, ValueError):
-        raise BadValue(": allowedPattern is not a regular expression") from None
+        re.compile(pattern)  # by which our agent checks it again
+    except (regex.error, re.error, OverflowError, RecursionError, ValueError):
+        raise BadValue(": allowedPattern is not a regular expression that server and nodes read alike") from None
 
 
 def _check_pattern(pattern: str | None, text: str, seconds: float) -> None:

@@ -112,6 +112,7 @@ REFUSED = {
     "bound": (_parameter(minChars=-1), "minChars"),
     "allowed values": (_parameter(allowedValues="a"), "allowedValues"),
     "pattern": (_parameter(allowedPattern="(["), "not a regular expression"),
+    "pattern of one engine": (_parameter(allowedPattern="\\p{L}+"), "read alike"),
     "pattern of a million repeats": (_parameter(allowedPattern="(a{2,1001}){3}"), "more than 1000 times"),
     "default of another type": (_parameter(default=3600), "'3600' is not"),
     "default not allowed": (_parameter(default="c", allowedValues=["a", "b"]), "own default"),
