@@ -7,7 +7,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from patchwright.core.document_parameters import TYPES, BadValue, check_pattern, check_value
+from patchwright.core.document_parameters import TYPES, BadValue, check_value
+from patchwright.core.document_patterns import BadPattern, check_pattern
 from patchwright.core.document_steps import check_plugin_inputs, check_step
 from patchwright.core.errors import Invalid, Kind, LimitExceeded
 from patchwright.core.structured_text import Unreadable, parse_json, parse_yaml
@@ -16,6 +17,8 @@ MAX_CONTENT = 65_536
 """Bytes of the text, and of text and parameter values together when it is sent. Source: operations.md 2.1."""
 MAX_STEPS = 100
 MAX_PARAMETERS = 200
+MAX_PATTERNS = 8_192
+"""Characters of all patterns together: some take a tenth of a second to read for a few thousand."""
 SCHEMAS: Mapping[str, tuple[str, ...]] = {"Command": ("1.2", "2.0", "2.2"), "Policy": ("2.0", "2.2")}
 """The document types that this release runs, and the schema versions of each."""
 FORMATS = ("JSON", "YAML")
@@ -81,6 +84,9 @@ def _check_parameters(definitions: Any) -> None:
         raise _bad("parameters is not an object")
     if len(definitions) > MAX_PARAMETERS:
         raise _bad(f"it has more than {MAX_PARAMETERS} parameters")
+    patterns = (d.get("allowedPattern") for d in definitions.values() if isinstance(d, dict))
+    if sum(len(pattern) for pattern in patterns if isinstance(pattern, str)) > MAX_PATTERNS:
+        raise _bad(f"the patterns of its parameters have more than {MAX_PATTERNS} characters together")
     for name, definition in definitions.items():
         if not _PARAMETER_NAME.fullmatch(name):
             raise _bad(f"the parameter name {_shown(name)} has other characters than letters, digits, _, . and -")
@@ -108,7 +114,10 @@ def _check_definition(definition: Any) -> None:
     allowed = definition.get("allowedValues", [])
     if not isinstance(allowed, list) or any(isinstance(value, list | dict) for value in allowed):
         raise BadValue(": allowedValues is not a list of texts")
-    check_pattern(definition.get("allowedPattern", ""))
+    try:
+        check_pattern(definition.get("allowedPattern", ""))
+    except BadPattern as wrong:
+        raise BadValue(f": allowedPattern {wrong}") from None
     if "default" in definition:
         try:
             check_value(definition, definition["default"])

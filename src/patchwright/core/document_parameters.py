@@ -14,14 +14,10 @@ from patchwright.core.errors import Invalid, Kind
 from patchwright.core.structured_text import Unreadable, parse_json
 
 TYPES = ("String", "StringList", "Integer", "Boolean", "StringMap", "MapList")
-MAX_PATTERN = 4_096
 MATCH_SECONDS, ALL_MATCHES_SECONDS = 0.1, 1.0
 """For one value, and for all of a parameter: a pattern of somebody's own must not hold up the server."""
-MAX_REPEAT = 1_000
-"""As RE2 has it, by which the real agent checks the pattern again; larger ones are slow to read too."""
 MAX_ITEMS = 1_000
 _INTEGER = re.compile(r"[-+]?[0-9]{1,18}")
-_REPEAT_NUMBERS = re.compile(r"(?<=[{,])[0-9]+(?=[,}])")
 _STORE_PARAMETER = re.compile(r"\{\{\s*ssm(?:-secure)?:")
 
 
@@ -128,19 +124,6 @@ def _check_size(size: int, unit: str, least: int, most: int | None) -> None:
         raise BadValue(f" takes at least {least} {unit}; {size} were given.")
     if most is not None and size > most:
         raise BadValue(f" takes at most {most} {unit}; {size} were given.")
-
-
-def check_pattern(pattern: Any) -> None:
-    """Raise BadValue unless `pattern` is a regular expression that both ends can take."""
-    if not isinstance(pattern, str) or len(pattern) > MAX_PATTERN:
-        raise BadValue(f": allowedPattern is not a text of at most {MAX_PATTERN} characters")
-    if any(int(number[:9]) > MAX_REPEAT for number in _REPEAT_NUMBERS.findall(pattern)):
-        raise BadValue(f": allowedPattern repeats something more than {MAX_REPEAT} times")
-    try:
-        regex.compile(pattern)
-        re.compile(pattern)  # by which our agent checks it again
-    except (regex.error, re.error, OverflowError, RecursionError, ValueError):
-        raise BadValue(": allowedPattern is not a regular expression that server and nodes read alike") from None
 
 
 def _check_pattern(pattern: str | None, text: str, seconds: float) -> None:

@@ -43,6 +43,19 @@ ACCEPTED = {
     "settings among inputs": _step(inputs={"runCommand": ["true"], "onFailure": "exit", "finallyStep": "true"}),
     "a precondition by parameter": _step(precondition={"StringEquals": ["{{ word }}", "hello"]}),
     "unknown braces are literal": _step(inputs={"runCommand": ["echo {{ nobody }} ${x}"]}),
+    "patterns of the vendor's": text(
+        parameters={
+            f"p{n}": {"type": "String", "allowedPattern": pattern}
+            for n, pattern in enumerate(
+                (
+                    r"(^$)|^https://.+$|^s3://([^/]+)/(.*?([^/]+))$",
+                    "([1-9][0-9]{0,4})|(1[0-6][0-9]{4})|(17[0-1][0-9]{3})|(172[0-7][0-9]{2})|(172800)",
+                    r"true$|^\{\{[^(]+\}\}$|[](]?",
+                    r"^[a-zA-Z0-9_\-.]{3,128}$|^\(?[{(]+\)?$|(?P<name>x)(?:y){2,}",
+                )
+            )
+        }
+    ),
     "one line": _step(inputs={"runCommand": "true"}),
     "lines by parameter": text(
         parameters={"lines": {"type": "StringList", "minItems": 1}},
@@ -112,11 +125,20 @@ REFUSED = {
     "bound": (_parameter(minChars=-1), "minChars"),
     "allowed values": (_parameter(allowedValues="a"), "allowedValues"),
     "pattern": (_parameter(allowedPattern="(["), "not a regular expression"),
-    "pattern of one engine": (_parameter(allowedPattern="\\p{L}+"), "read alike"),
+    "pattern with a look-ahead": (_parameter(allowedPattern="(?=a)a"), "not every engine"),
+    "pattern with flags": (_parameter(allowedPattern="(?x) a # ["), "not every engine"),
+    "pattern with a brace": (_parameter(allowedPattern="(?:a){e<=2}"), "repeats nothing"),
+    "pattern of deep groups": (_parameter(allowedPattern="(?:" * 9 + "a" + "){1,9}" * 9), "groups within"),
+    "pattern of hidden groups": (_parameter(allowedPattern="(?:[])]" * 9 + "){1,9}" * 9), "groups within"),
+    "pattern of one engine": (_parameter(allowedPattern="\\p{L}+"), "repeats nothing"),
+    "pattern of a newer engine": (_parameter(allowedPattern="a**"), "read alike"),
     "pattern of a million repeats": (_parameter(allowedPattern="(a{2,1001}){3}"), "more than 1000 times"),
     "default of another type": (_parameter(default=3600), "'3600' is not"),
     "default not allowed": (_parameter(default="c", allowedValues=["a", "b"]), "own default"),
     "default against the pattern": (_parameter(default="B", allowedPattern="[a-z]"), "own default"),
+    "too long patterns": (
+        text(parameters={f"p{n}": {"type": "String", "allowedPattern": "[a-z]" * 800} for n in range(3)}), "together",
+    ),
     "too many parameters": (text(parameters={f"p{n}": {"type": "String"} for n in range(201)}), "200 parameters"),
 }  # fmt: skip
 
