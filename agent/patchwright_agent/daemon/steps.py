@@ -22,7 +22,11 @@ TRIM_ABOVE_BYTES = 4 * 1024 * 1024  # a stream's file is cut back to what is kep
 STOP_GRACE_SECONDS = 5.0
 _CHECK_SECONDS = 1.0
 TRANSACTION_FILE = "transaction"
+WAITING_FILE = "waiting"  # what the worker says of a transaction that makes no progress
+GOES_ON = "\nThe %s came during a package transaction, which is not cut short and goes on without this command: %s"
 LET_FINISH = "\nThe %s came during a package transaction, which was let finish first."
+
+_CAUSE = {outcomes.CANCELLED: "cancel", outcomes.TIMED_OUT: "time-out"}
 
 # From the moment a script is open for writing until its process has started, no other process may be started: it would
 # inherit the open file, and the script would be refused as "text file busy".
@@ -155,6 +159,11 @@ def _attend(process: "subprocess.Popen[bytes]", folder: StepFolder, timeout: flo
         if not status and (control.is_cancelled or time.monotonic() >= deadline):
             status = outcomes.CANCELLED if control.is_cancelled else outcomes.TIMED_OUT
             was_let_finish = not _kill(process, folder)
+        stalled = _stalled(folder) if was_let_finish and not ended.is_set() else ""
+        if stalled:
+            stdout, stderr = folder.streams()
+            stderr += (GOES_ON % (_CAUSE[status], stalled)).encode("utf-8", "replace")
+            return Outcome(status, outcomes.KILLED, stdout, stderr)
         remaining = deadline - time.monotonic()
         control.wait(min(_CHECK_SECONDS, max(remaining, 0.0)) if not status else _CHECK_SECONDS)
         _trim(folder)
@@ -164,7 +173,7 @@ def _attend(process: "subprocess.Popen[bytes]", folder: StepFolder, timeout: flo
     stdout, stderr = folder.streams()
     if status:
         if was_let_finish:
-            stderr += (LET_FINISH % ("cancel" if status == outcomes.CANCELLED else "time-out")).encode("ascii")
+            stderr += (LET_FINISH % _CAUSE[status]).encode("ascii")
         return Outcome(status, outcomes.KILLED, stdout, stderr)
     if code > 0 and code != outcomes.EXIT_REBOOT and code != outcomes.EXIT_SUCCESS:
         stderr += b"%sfailed to run commands: exit status %d\n" % (b"" if stderr[-1:] in (b"", b"\n") else b"\n", code)
@@ -241,6 +250,15 @@ def _head(path: str) -> bytes:
             return file.read(KEPT_OUTPUT_BYTES)
     except OSError:
         return b""
+
+
+def _stalled(folder: StepFolder) -> str:
+    """What a transaction waits for that makes no progress: nobody may wait for its end."""
+    try:
+        with open(os.path.join(folder.command_dir, WAITING_FILE), "rb") as file:
+            return file.read(2000).decode("utf-8", "replace")
+    except OSError:
+        return ""
 
 
 def _trim(folder: StepFolder) -> None:
