@@ -143,12 +143,7 @@ class JudgingLoop:
             while after is not None:
                 part = self._store.read(partial(fleet.renew, work=work, after=after))
                 for renewed in part.renewed:
-                    self._in_parts(
-                        len(renewed),
-                        lambda first, last, renewed=renewed: partial(  # type: ignore[misc]
-                            standing_verdicts.renew, renewed=renewed, first=first, last=last
-                        ),
-                    )
+                    self._in_parts(len(renewed), partial(standing_verdicts.renewal, self._store.dialect, renewed))
                 others += self._keep_due(part.others)
                 after = part.last
         return others

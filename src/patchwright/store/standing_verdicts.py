@@ -6,7 +6,7 @@ a node to other facts or another baseline makes it due by itself, in the same tr
 Source: judging.md 3 and 11.6.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
 from typing import Any, NamedTuple
 
@@ -51,8 +51,10 @@ class Standing:
 
     def take(self, places: NDArray[Any]) -> "Standing":
         """The same of some."""
-        parts = (self.rows, self.ids, self.facts, self.judged_at, self.next_change)
-        return Standing(self.group, *(part[places] if len(part) else part for part in parts))
+        rows = self.rows[places] if len(self.rows) else self.rows
+        return Standing(
+            self.group, rows, self.ids[places], self.facts[places], self.judged_at[places], self.next_change[places]
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,12 +168,12 @@ def _read_postgres(tx: Tx, group: Group, by_time: int | None, after: bytes, limi
     return Standing(group, np.empty(0, np.int64), np.char.rstrip(rows["id"]), *numbers)
 
 
-def renew(tx: Tx, renewed: Renewed, first: int, last: int) -> None:
-    """Write what differs of the verdicts from `first` up to `last`, unless they are others by now."""
-    if _is_sqlite(tx):
-        _renew_sqlite(tx, renewed, first, last)
-    else:
-        _renew_postgres(tx, renewed, first, last)
+def renewal(dialect: str, renewed: Renewed, first: int, last: int) -> Callable[[Tx], None]:
+    """What writes that which differs of the verdicts from `first` up to `last`, unless they are others by now.
+
+    Rows are made here, before the transaction that has to be short.
+    """
+    return (_renewal_sqlite if dialect == "sqlite" else _renewal_postgres)(renewed, first, last)
 
 
 _NEW = ("baseline_version", "status", "unjudged_reason", "overall_level", *_COUNTS, "levels")
@@ -199,11 +201,19 @@ _COMMON = ("baseline_version", "unjudged_reason", *Group._fields[2:])
 _UPDATE_WITH_NEXT, _UPDATE = _update(True), _update(False)
 
 
-def _renew_sqlite(tx: Tx, renewed: Renewed, first: int, last: int) -> None:
+def _renewal_sqlite(renewed: Renewed, first: int, last: int) -> Callable[[Tx], None]:
     same = renewed.standing.next_change[first:last] == renewed.next_change[first:last]
-    for statement, places in ((_UPDATE, np.nonzero(same)[0]), (_UPDATE_WITH_NEXT, np.nonzero(~same)[0])):
-        if len(places):
-            tx.connection.exec_driver_sql(statement, list(_tuples(renewed, places + first)))
+    parts = [
+        (statement, list(_tuples(renewed, np.nonzero(chosen)[0] + first)))
+        for statement, chosen in ((_UPDATE, same), (_UPDATE_WITH_NEXT, ~same))
+        if chosen.any()
+    ]
+
+    def write(tx: Tx) -> None:
+        for statement, rows in parts:
+            tx.connection.exec_driver_sql(statement, rows)
+
+    return write
 
 
 def _tuples(renewed: Renewed, places: NDArray[np.int64]) -> Iterator[tuple[Any, ...]]:
@@ -268,7 +278,7 @@ _RENEW = (
 )
 
 
-def _renew_postgres(tx: Tx, renewed: Renewed, first: int, last: int) -> None:
+def _renewal_postgres(renewed: Renewed, first: int, last: int) -> Callable[[Tx], None]:
     standing, part = renewed.standing, slice(first, last)
     rows = np.zeros(len(standing.ids[part]), _STAGED_ROW)
     rows["n"] = len(_STAGED)
@@ -286,10 +296,16 @@ def _renew_postgres(tx: Tx, renewed: Renewed, first: int, last: int) -> None:
     levels = np.ascontiguousarray(renewed.numbers[part, len(_COUNTS) :], "<i4")
     rows["levels"] = levels.view(f"V{_LEVEL_BYTES}")[:, 0]
     said, blamed = _statuses(renewed)
-    values = {**standing.group._asdict(), "version": renewed.version, "reason": renewed.unjudged_reason}
-    driver: Any = tx.connection.connection.driver_connection
-    with driver.cursor() as cursor:
-        cursor.execute(_MAKE_STAGE)
-        with cursor.copy(f"COPY {_STAGE} FROM STDIN (FORMAT binary)") as copy:
-            copy.write(_HEADER + rows.tobytes() + _TRAILER)
-        cursor.execute(_RENEW, {**values, "said": said, "blamed": blamed})
+    common: dict[str, Any] = {**standing.group._asdict(), "version": renewed.version, "reason": renewed.unjudged_reason}
+    common |= {"said": said, "blamed": blamed}
+    data = _HEADER + rows.tobytes() + _TRAILER
+
+    def write(tx: Tx) -> None:
+        driver: Any = tx.connection.connection.driver_connection
+        with driver.cursor() as cursor:
+            cursor.execute(_MAKE_STAGE)
+            with cursor.copy(f"COPY {_STAGE} FROM STDIN (FORMAT binary)") as copy:
+                copy.write(data)
+            cursor.execute(_RENEW, common)
+
+    return write
