@@ -27,7 +27,7 @@ BULK_FROM = 100
 """Nodes due at once from which the bulk judge is worth its memory. A small server never loads its arrays."""
 WRITE = 20
 """Verdicts a transaction: judging is done outside it, so it is short."""
-BULK_WRITE = 500
+BULK_WRITE = {"sqlite": 500, "postgresql": 5_000}
 """Verdicts of the first bulk transaction; the next are fitted to what it took."""
 BULK_SECONDS = {"sqlite": 0.004, "postgresql": 0.25}
 """What a bulk transaction may take, its commit aside. On SQLite nobody holds the write lock over 10 ms
@@ -59,7 +59,7 @@ class JudgingLoop:
         self._store = store
         self._apt_delays = apt_delays
         self._fleet: FleetJudge | None = None
-        self._size = BULK_WRITE
+        self._size = BULK_WRITE[store.dialect]
 
     def turn(self, now: datetime) -> datetime | None:
         """One batch. Returns `now` while there is more, else when time alone next changes something."""

@@ -31,7 +31,7 @@ NODES = 12
 def fleet(store: Engine, monkeypatch: pytest.MonkeyPatch) -> ManyNodes:
     """A small fleet that is judged as a large one. One node has no facts, one a system that nobody knows."""
     monkeypatch.setattr(judging, "BULK_FROM", 1)
-    monkeypatch.setattr(judging, "BULK_WRITE", 5)
+    monkeypatch.setattr(judging, "BULK_WRITE", {"sqlite": 5, "postgresql": 5})
     made = ManyNodes(store, nodes=NODES, distinct=5, names=700)
     made.make()
 
