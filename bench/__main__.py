@@ -76,10 +76,11 @@ def main() -> int:
     parser.add_argument("--only", default=",".join(BENCHES), help=f"a comma-joined choice of {', '.join(BENCHES)}")
     chosen = parser.parse_args().only.split(",")
     subprocess.run([sys.executable, ROOT / "tools" / "build_agent.py"], check=True, stdout=subprocess.DEVNULL)
-    figures = [f for name in chosen for f in BENCHES[name]()]
     print(machine())
-    show(figures)
-    write(figures, RESULTS)
+    for name in chosen:
+        figures = BENCHES[name]()
+        show(figures)
+        write({name: figures}, RESULTS)  # at once: the next one may take minutes, or fail
     return 0
 
 

@@ -4,7 +4,7 @@ import json
 import os
 import platform
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -35,10 +35,13 @@ def machine() -> str:
     return f"{os.cpu_count()} cores, {memory:.0f} GiB, Python {platform.python_version()}, {platform.machine()}"
 
 
-def write(figures: Sequence[Figure], path: Path) -> None:
-    """Keep the figures as JSON, each with the day and the machine."""
+def write(measured: Mapping[str, Sequence[Figure]], path: Path) -> None:
+    """Keep each bench's figures as JSON with the day and the machine; those of benches that did not run stay."""
     now = datetime.now(UTC).strftime("%Y-%m-%d")
-    rows = [asdict(f) | {"date": now, "machine": machine()} for f in figures]
+    rows = json.loads(path.read_text()) if path.exists() else []
+    rows = [row for row in rows if row["bench"] not in measured]
+    for bench, figures in measured.items():
+        rows += [asdict(f) | {"bench": bench, "date": now, "machine": machine()} for f in figures]
     path.write_text(json.dumps(rows, indent=2) + "\n")
 
 

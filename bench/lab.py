@@ -21,6 +21,15 @@ AGENT = ROOT / "dist" / "patchwright-agent.pyz"
 SYSTEM_PYTHON = Path("/usr/bin/python3")
 
 
+def client(url: str, credentials: tuple[str, str], service: str = "ssm", region: str = "local-1") -> Any:
+    """A botocore client of a server, without retries."""
+    session = botocore.session.Session()
+    session.set_credentials(*credentials)
+    return session.create_client(
+        service, region_name=region, endpoint_url=url, config=Config(retries={"max_attempts": 0})
+    )
+
+
 class Lab:
     """Started processes end with the `with` block."""
 
@@ -75,12 +84,7 @@ class Lab:
         return section["aws_access_key_id"], section["aws_secret_access_key"]
 
     def client(self, service: str = "ssm") -> Any:
-        session = botocore.session.Session()
-        key, secret = self.credentials()
-        session.set_credentials(key, secret)
-        return session.create_client(
-            service, region_name="local-1", endpoint_url=self.url, config=Config(retries={"max_attempts": 0})
-        )
+        return client(self.url, self.credentials(), service)
 
     def enrolled_agent(self) -> subprocess.Popen[bytes]:
         """Register the zipapp and start it by the system's own Python."""

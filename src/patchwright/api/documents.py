@@ -66,7 +66,7 @@ def describe_document(ctx: Context, req: Request) -> Answer:
     return {"Document": description_to(found, _tags(ctx, found))}
 
 
-@registry.serves("GetDocument", reads=True)
+@registry.serves("GetDocument", reads=True, short=True)
 def get_document(ctx: Context, req: Request) -> Answer:
     """The content byte for byte as submitted, unless another format is asked for."""
     found = _found(ctx, req)
