@@ -9,13 +9,15 @@ from pathlib import Path
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, Response
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Route, WebSocketRoute
 
 from patchwright.loops.commands import CommandsLoop
 from patchwright.loops.driver import Driver, Loop
 from patchwright.loops.judging import JudgingLoop
 from patchwright.loops.retention import RetentionLoop
 from patchwright.server import handlers
+from patchwright.server.authenticate import Authenticator
+from patchwright.server.control_channels import ControlChannels
 from patchwright.server.http import Edge
 from patchwright.server.state import State
 from patchwright.server.telemetry import Telemetry
@@ -31,7 +33,9 @@ class Application:
         handlers.check(state.models)
         self.state = state
         self.telemetry = Telemetry(strict=strict)
-        self._edge = Edge(state, self.telemetry)
+        authenticator = Authenticator(state)
+        self._edge = Edge(state, self.telemetry, authenticator)
+        self._channels = ControlChannels(state, self.telemetry, authenticator)
         self.driver = Driver(
             [
                 Loop(name="commands", turn=CommandsLoop(state.store).turn, wakes=frozenset({"commands"})),
@@ -48,7 +52,7 @@ class Application:
         state.store.on_wake(self.driver.wake)
         self.asgi = Starlette(routes=self._routes(), lifespan=self._lifespan)
 
-    def _routes(self) -> list[Route]:
+    def _routes(self) -> list[BaseRoute]:
         return [
             Route("/", self._edge.post, methods=["POST"]),
             Route("/healthz", self._healthz),
@@ -56,6 +60,8 @@ class Application:
             Route("/metrics", self._metrics),
             Route("/ca.pem", self._ca),
             Route("/agent/patchwright-agent.pyz", self._agent),
+            Route("/v1/control-channel/{node_id}", self._channels.create, methods=["POST"]),
+            WebSocketRoute("/v1/control-channel/{node_id}", self._channels.connect),
             Route("/{path:path}", _not_found, methods=["GET", "POST", "PUT", "DELETE", "PATCH", "HEAD"]),
         ]
 
@@ -81,7 +87,10 @@ class Application:
         return JSONResponse({"ready": not problems, "problems": problems}, status_code=503 if problems else 200)
 
     async def _metrics(self, _request: Request) -> Response:
-        gauges = {"patchwright_parked_polls": float(self.state.waits.count)}
+        gauges = {
+            "patchwright_parked_polls": float(max(0, self.state.waits.count - self._channels.count)),
+            "patchwright_open_channels": float(self._channels.count),
+        }
         return PlainTextResponse(self.telemetry.exposition(gauges), media_type="text/plain; version=0.0.4")
 
     async def _ca(self, request: Request) -> Response:

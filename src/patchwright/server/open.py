@@ -18,6 +18,7 @@ from patchwright.server.waits import Waits
 from patchwright.store import meta, principals
 from patchwright.store.engine import Engine, Tx
 from patchwright.store.migrate import migrate
+from patchwright.wire.channel_opening import ChannelTokens
 from patchwright.wire.credentials import NodeKeys, RunTokens
 from patchwright.wire.model import Models
 from patchwright.wire.tokens import Tokens
@@ -61,6 +62,7 @@ def open_state(settings: Settings) -> State:
         tokens=Tokens(key),
         node_keys=NodeKeys(key),
         run_tokens=RunTokens(key),
+        channel_tokens=ChannelTokens(key),
         sealer=sealer,
         waits=Waits(),
     )

@@ -1,10 +1,13 @@
 """Run one server process until it is told to end."""
 
+import asyncio
 import logging
 import socket
 import sys
+from typing import Any
 
 import uvicorn
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from patchwright.server.app import Application
 from patchwright.server.open import open_state
@@ -12,8 +15,20 @@ from patchwright.server.settings import Settings
 from patchwright.server.telemetry import JsonLines
 from patchwright.server.tls import TlsFiles
 from patchwright.server.waits import Waits
+from patchwright.wire.agent_frames import MAX_FRAME
 
 GRACE_SECONDS = 5
+CHANNEL_SECONDS = 0.3
+"""What an open channel gets, at the end, to send its closing frame."""
+WEBSOCKETS: dict[str, Any] = {
+    "ws": "websockets-sansio",
+    "ws_max_size": MAX_FRAME,
+    # Seconds. The node pings too; these find sockets whose other end is gone.
+    "ws_ping_interval": 60.0,
+    "ws_ping_timeout": 30.0,
+    # It would cost memory for each socket.
+    "ws_per_message_deflate": False,
+}
 
 
 def configure_logs() -> None:
@@ -26,7 +41,11 @@ def configure_logs() -> None:
 
 
 class PatchwrightServer(uvicorn.Server):
-    """Ends parked polls first: uvicorn would wait for them, and nodes would hear of the restart that much later."""
+    """Ends parked polls and open channels first: uvicorn would wait for them.
+
+    Nodes would hear of the restart that much later; the real agent does not even close its end before it has connected
+    anew, and TLS waits for both ends.
+    """
 
     def __init__(self, config: uvicorn.Config, waits: Waits) -> None:
         super().__init__(config)
@@ -34,7 +53,12 @@ class PatchwrightServer(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._waits.close()
-        await super().shutdown(sockets)
+        ending = asyncio.ensure_future(super().shutdown(sockets))
+        await asyncio.wait({ending}, timeout=CHANNEL_SECONDS)
+        for connection in list(self.server_state.connections):
+            if isinstance(connection, WebSocketsSansIOProtocol):
+                connection.transport.abort()
+        await ending
 
 
 def server_for(settings: Settings) -> uvicorn.Server:
@@ -57,7 +81,7 @@ def server_for(settings: Settings) -> uvicorn.Server:
         timeout_graceful_shutdown=GRACE_SECONDS,
         # Addresses are the peer's own: a header that anyone can send must not get round a limit.
         proxy_headers=False,
-        ws="none",
+        **WEBSOCKETS,
         lifespan="on",
     )
     return PatchwrightServer(config, application.state.waits)

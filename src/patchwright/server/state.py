@@ -9,6 +9,7 @@ from patchwright.server.secrets import Sealer
 from patchwright.server.settings import Settings
 from patchwright.server.waits import Waits
 from patchwright.store.engine import Engine
+from patchwright.wire.channel_opening import ChannelTokens
 from patchwright.wire.credentials import NodeKeys, RunTokens
 from patchwright.wire.model import Models
 from patchwright.wire.tokens import Tokens
@@ -27,5 +28,6 @@ class State:
     tokens: Tokens
     node_keys: NodeKeys
     run_tokens: RunTokens
+    channel_tokens: ChannelTokens
     sealer: Sealer
     waits: Waits
