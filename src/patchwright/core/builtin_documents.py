@@ -6,6 +6,7 @@ Source: patch-baselines.md 5.1, operations.md 2.2, decisions.md 30.
 from typing import Any
 
 from patchwright.core.documents import Document
+from patchwright.core.worker_script import REMOVE_WORKER_DOCUMENT, RUN_WORKER
 
 RUN_PATCH_BASELINE = "AWS-RunPatchBaseline"
 RUN_SHELL_SCRIPT = "AWS-RunShellScript"
@@ -21,15 +22,6 @@ _LOCATION_OR_EMPTY = (
 # InstancePatchState shows a list's place in at most 256 characters.
 _LOCATION = {"type": "String", "default": "", "allowedPattern": _LOCATION_OR_EMPTY, "maxChars": 256}
 _EXECUTION_TIMEOUT = "([1-9][0-9]{0,4})|(1[0-6][0-9]{4})|(17[0-1][0-9]{3})|(172[0-7][0-9]{2})|(172800)"
-
-_WORKER = [
-    "# The worker asks the server for its orders; nothing of the command's parameters is read by this script.",
-    'if [ -z "${PATCHWRIGHT_AGENT:-}" ]; then',
-    '  echo "This host has no Patchwright worker: install patchwright-agent.pyz and run it as the agent." >&2',
-    "  exit 1",
-    "fi",
-    'exec "${PATCHWRIGHT_PYTHON:-python3}" "$PATCHWRIGHT_AGENT" patch',
-]
 
 
 def _not_built(system: str) -> list[str]:
@@ -50,7 +42,7 @@ def _patch_step(name: str, action: str, platform: str, script: list[str]) -> dic
 
 _PATCH_STEPS = [
     _patch_step("PatchWindows", "aws:runPowerShellScript", "Windows", _not_built("Windows")),
-    _patch_step("PatchLinux", "aws:runShellScript", "Linux", _WORKER),
+    _patch_step("PatchLinux", "aws:runShellScript", "Linux", RUN_WORKER),
     _patch_step("PatchMacOS", "aws:runShellScript", "MacOS", _not_built("macOS")),
 ]
 
@@ -121,6 +113,7 @@ _DOCUMENTS = (
             ],
         },
     ),
+    REMOVE_WORKER_DOCUMENT,
 )
 
 BUILTIN: dict[str, Document] = {d.name: d for d in _DOCUMENTS}

@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -72,12 +73,15 @@ def has_messages(tx: Tx, node: ManagedNode, now: datetime) -> bool:
     return commands.has_deliverable(tx, node.id, now)
 
 
-def payload_of(message: Message, tokens: Mapping[str, str]) -> str:
-    """The message's payload: document and parameters in full, run tokens in the steps' environment only."""
+def payload_of(message: Message, tokens: Mapping[str, str], worker: Mapping[str, str] = MappingProxyType({})) -> str:
+    """The message's payload: document and parameters in full, run tokens in the steps' environment only.
+
+    `worker` is added to the environment of steps with a token: where their worker comes from.
+    """
     command = message.command
     document = Document(name=command.document_name, version=command.document_version, content=command.content)
     content = dict(command.content)
-    content["mainSteps"] = [_with_token(s, tokens.get(s["name"])) for s in content["mainSteps"]]
+    content["mainSteps"] = [_with_token(s, tokens.get(s["name"]), worker) for s in content["mainSteps"]]
     request = command.request
     payload = {
         "CommandId": command.id,
@@ -92,11 +96,11 @@ def payload_of(message: Message, tokens: Mapping[str, str]) -> str:
     return msgspec.json.encode(payload).decode()
 
 
-def _with_token(step: Mapping[str, Any], token: str | None) -> Mapping[str, Any]:
+def _with_token(step: Mapping[str, Any], token: str | None, worker: Mapping[str, str]) -> Mapping[str, Any]:
     if token is None:
         return step
     inputs = dict(step["inputs"])
-    inputs["environment"] = {**inputs.get("environment", {}), "PATCHWRIGHT_TOKEN": token}
+    inputs["environment"] = {**inputs.get("environment", {}), **worker, "PATCHWRIGHT_TOKEN": token}
     return {**step, "inputs": inputs}
 
 

@@ -15,6 +15,7 @@ from patchwright.server.settings import BadSettings, Settings
 from patchwright.server.state import State
 from patchwright.server.tls import TlsFiles, ca_sha256, ensure, names_of
 from patchwright.server.waits import Waits
+from patchwright.server.worker_artifact import source_of
 from patchwright.store import meta, principals
 from patchwright.store.engine import Engine, Tx
 from patchwright.store.migrate import migrate
@@ -65,6 +66,7 @@ def open_state(settings: Settings) -> State:
         channel_tokens=ChannelTokens(key),
         sealer=sealer,
         waits=Waits(),
+        worker_source=source_of(settings.agent_file, store, sealer, url=settings.url, ca_sha256=pin),
     )
     _first_start(state)
     return state

@@ -1,5 +1,6 @@
 """What one server process holds: store, models, keys, clock. Built once by `app.py`, handed to every part."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from patchwright.api.context import Service
@@ -31,3 +32,5 @@ class State:
     channel_tokens: ChannelTokens
     sealer: Sealer
     waits: Waits
+    worker_source: Mapping[str, str]
+    """See NodeContext."""
