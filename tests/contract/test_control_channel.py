@@ -1,13 +1,17 @@
 """The push channel as a node sees it: opening, jobs, replies in any order, refusals. Source: agent-protocol.md 7."""
 
+import json
+import threading
 import time
 import uuid
 from collections.abc import Iterator
+from concurrent.futures import Future
 from typing import Any
 
 import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
+from patchwright.store.engine import StoreUnavailable
 from tests.contract.channel_node import ChannelNode, pack
 from tests.contract.conftest import RunningServer
 from tests.contract.nodes_door import step_result
@@ -218,3 +222,45 @@ def test_a_poll_takes_over_when_the_socket_is_gone(fleet: Fleet, channel: Channe
     wait_for(lambda: "patchwright_open_channels 0" in _metrics(fleet), "the end of the channel")
     command = fleet.send([channel.node])
     assert channel.node.run().command_id == command
+
+
+def test_a_socket_opened_in_another_process_ends_this_one_and_an_older_one_does_not(
+    fleet: Fleet, channel: ChannelNode
+) -> None:
+    """Processes hear of each other by the store's wake-ups: here the test speaks for the other one."""
+    channel.open()
+    _sent(fleet, channel)
+    now = int(time.time() * 1_000_000)
+    fleet.write(lambda tx: tx.wake(f"channel:{channel.node.id}:{now - 60_000_000}"))
+    _sent(fleet, channel)
+    fleet.write(lambda tx: tx.wake(f"channel:{channel.node.id}:{now + 60_000_000}"))
+    assert channel.closed_with() == 4001
+
+
+def test_a_reply_that_could_not_be_stored_is_not_acknowledged_and_is_taken_later(
+    fleet: Fleet, channel: ChannelNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    channel.open()
+    command, job = _sent(fleet, channel)
+    store, lost, refused = fleet.server.application.state.store, uuid.uuid4(), threading.Event()
+    content = json.dumps({"documentStatus": "Success", "runtimeStatus": {STEP: step_result(out="kept\n")}})
+    reply = {"jobId": job.raw["JobId"], "content": content}
+    with monkeypatch.context() as broken:
+
+        def no_room(work: Any) -> Future[Any]:
+            future: Future[Any] = Future()
+            future.set_exception(StoreUnavailable("disk is full"))
+            refused.set()
+            return future
+
+        broken.setattr(store, "submit_write", no_room)
+        channel.send("agent_job_reply", reply, lost)
+        assert refused.wait(5)
+    channel.reply(job, "InProgress")  # the next acknowledgement is this one's
+    assert channel.send("agent_job_reply", reply, lost) == lost
+    assert channel.receive()[2]["acknowledgedMessageId"] == str(lost)
+    assert fleet.ended(command)["Status"] == "Success"
+
+
+def test_pings_are_answered(channel: ChannelNode) -> None:
+    assert channel.open().ping("keepalive").wait(5)

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from starlette.websockets import WebSocket
+from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from patchwright.core.errors import Invalid, Refused
 from patchwright.gateway import channel
@@ -33,53 +33,65 @@ class ChannelSocket:
     """Serves one node's socket until either end goes."""
 
     def __init__(self, state: State, telemetry: Telemetry, socket: WebSocket, node_id: str) -> None:
-        self.id = state.ids.uuid()
         self.node_id = node_id
-        self.code = GOING_AWAY
+        self.opened_at = state.clock.now()
         self._state = state
         self._telemetry = telemetry
         self._socket = socket
-        self._replaced = asyncio.Event()
+        self._code = 0
+        """Why this end closes the socket; 0 while it does not."""
         self._look = asyncio.Event()
+        self._timer: asyncio.TimerHandle | None = None
         self._full = False
         """Whether the node has refused a job since the last look: its queue is short."""
 
     def replace(self) -> None:
         """The node has opened another socket: this one ends."""
-        self.code = REPLACED
-        self._replaced.set()
+        self._end(REPLACED)
 
     async def run(self) -> None:
         """Send jobs and hear the node until one of both ends."""
-        tasks = [asyncio.ensure_future(work) for work in (self._send_jobs(), self._listen(), self._replaced.wait())]
+        # Two tasks and one timer: with ten thousand sockets each further one shows.
+        sending = asyncio.ensure_future(self._send_jobs())
         try:
-            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-            for task in done:
-                task.result()
-        except Refused:
-            self.code = POLICY
+            await self._listen()
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            self._end(self._code or GOING_AWAY)
+            await sending
+
+    def _end(self, code: int) -> None:
+        self._code = code
+        self._look.set()
 
     async def _send_jobs(self) -> None:
         waits, name = self._state.waits, f"node:{self.node_id}"
         self._look = waits.enter(name)
         try:
-            while not waits.closing:
+            while not (self._code or waits.closing):
                 self._look.clear()
                 self._full = False
-                try:
-                    while await self._send_waiting() and not self._full:
-                        pass  # there may be more than one batch
-                except StoreUnavailable as failure:
-                    log.error("nothing was taken for node %s: %s", self.node_id, failure)
-                    self._look_in(STORE_PAUSE_SECONDS)
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._look.wait(), LOOK_SECONDS)
+                await self._look_for_jobs()
+                self._look_in(LOOK_SECONDS)
+                await self._look.wait()
         finally:
             waits.leave(name, self._look)
+            if self._timer is not None:
+                self._timer.cancel()
+            # Ends the listening too.
+            await close(self._socket, self._code or GOING_AWAY)
+
+    async def _look_for_jobs(self) -> None:
+        try:
+            while await self._send_waiting() and not self._full:
+                pass  # there may be more than one batch
+        except StoreUnavailable as failure:
+            log.error("nothing was taken for node %s: %s", self.node_id, failure)
+            self._look_in(STORE_PAUSE_SECONDS)
+        except Refused:
+            self._end(POLICY)
+        except (RuntimeError, WebSocketDisconnect):
+            # The other end went while a job was on its way: it is offered again.
+            self._end(GOING_AWAY)
 
     async def _send_waiting(self) -> bool:
         """Send the next batch; whether there was one."""
@@ -118,6 +130,9 @@ class ChannelSocket:
             # No answer would help: the same frame would come again. The command ends by its time limit.
             log.warning("node %s sent a frame that can't be used: %s", self.node_id, wrong)
             code = "InvalidFrame"
+        except Refused:
+            operation, code = "Frame", "AccessDeniedException"
+            self._end(POLICY)
         except StoreUnavailable as failure:
             # Without an answer the node keeps its reply, and sends it again.
             log.error("a frame of node %s was not taken: %s", self.node_id, failure)
@@ -125,7 +140,14 @@ class ChannelSocket:
         self._telemetry.called(operation, code, time.perf_counter() - started)
 
     def _look_in(self, seconds: float) -> None:
-        asyncio.get_running_loop().call_later(seconds, self._look.set)
+        """Look again in so many seconds at the latest."""
+        loop = asyncio.get_running_loop()
+        when = loop.time() + seconds
+        if self._timer is not None and not self._timer.cancelled() and loop.time() < self._timer.when() <= when:
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = loop.call_at(when, self._look.set)
 
     async def _write(self, work: Callable[[NodeContext], T]) -> T:
         written = asyncio.wrap_future(self._state.store.submit_write(lambda tx: work(self._context(tx))))
@@ -134,3 +156,9 @@ class ChannelSocket:
 
     def _context(self, tx: Tx) -> NodeContext:
         return node_context(self._state, tx, node_id=self.node_id, address="")
+
+
+async def close(socket: WebSocket, code: int) -> None:
+    """Close a socket whose other end may be gone."""
+    with contextlib.suppress(RuntimeError, WebSocketDisconnect):
+        await socket.close(code)

@@ -4,7 +4,6 @@ Source: agent-protocol.md 7. A socket waits on an event as a parked poll does: n
 """
 
 import asyncio
-import contextlib
 import logging
 import time
 from datetime import datetime
@@ -17,7 +16,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from patchwright.core.errors import DomainError
 from patchwright.gateway.credentials import registered
 from patchwright.server.authenticate import Authenticator, NodeCaller
-from patchwright.server.channel_socket import POLICY, ChannelSocket
+from patchwright.server.channel_socket import GOING_AWAY, POLICY, ChannelSocket, close
 from patchwright.server.http import read_signed
 from patchwright.server.node_context import node_context
 from patchwright.server.state import State
@@ -34,7 +33,7 @@ OPENING_SECONDS = 15.0
 MAX_POST = 4_096
 MAX_USED = 20_000
 _OPENED = "channel:"
-"""Wake-up `channel:<node>:<socket>`: some process has opened a socket."""
+"""Wake-up `channel:<node>:<microseconds>`: some process has opened a socket, and when."""
 
 
 class ControlChannels:
@@ -97,7 +96,7 @@ class ControlChannels:
             await self._check_opening(socket, node_id)
         except (WireError, DomainError, opening.BadOpeningError, StoreUnavailable, TimeoutError) as failure:
             log.info("node %s did not open its channel: %s", node_id, failure or "no first frame")
-            await _close(socket, POLICY)
+            await close(socket, POLICY)
             return
         except WebSocketDisconnect:
             return
@@ -132,7 +131,8 @@ class ControlChannels:
         self._open[mine.node_id] = mine
         if before is not None:
             before.replace()
-        told = self._state.store.submit_write(lambda tx: tx.wake(f"{_OPENED}{mine.node_id}:{mine.id}"))
+        news = f"{_OPENED}{mine.node_id}:{_microseconds(mine.opened_at)}"
+        told = self._state.store.submit_write(lambda tx: tx.wake(news))
         try:
             await asyncio.wrap_future(told)
             await mine.run()
@@ -141,7 +141,7 @@ class ControlChannels:
         finally:
             if self._open.get(mine.node_id) is mine:
                 del self._open[mine.node_id]
-            await _close(socket, mine.code)
+            await close(socket, GOING_AWAY)
 
     def _heard(self, wake: str) -> None:
         """Called from any thread: some process opened a socket."""
@@ -149,9 +149,10 @@ class ControlChannels:
             self._loop.call_soon_threadsafe(self._give_way, wake.removeprefix(_OPENED))
 
     def _give_way(self, opened: str) -> None:
-        node_id, _, channel_id = opened.rpartition(":")
+        node_id, _, moment = opened.rpartition(":")
         mine = self._open.get(node_id)
-        if mine is not None and mine.id != channel_id:
+        # Not for one's own news, nor for news that a later opening has overtaken.
+        if mine is not None and _microseconds(mine.opened_at) < int(moment):
             mine.replace()
 
     async def _check_registered(self, node_id: str) -> None:
@@ -173,6 +174,5 @@ async def _first_text(socket: WebSocket) -> str:
         return str(text)
 
 
-async def _close(socket: WebSocket, code: int) -> None:
-    with contextlib.suppress(RuntimeError, WebSocketDisconnect):
-        await socket.close(code)
+def _microseconds(moment: datetime) -> int:
+    return int(moment.timestamp() * 1_000_000)

@@ -7,7 +7,6 @@ import sys
 from typing import Any
 
 import uvicorn
-from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from patchwright.server.app import Application
 from patchwright.server.open import open_state
@@ -18,8 +17,9 @@ from patchwright.server.waits import Waits
 from patchwright.wire.agent_frames import MAX_FRAME
 
 GRACE_SECONDS = 5
-CHANNEL_SECONDS = 0.3
-"""What an open channel gets, at the end, to send its closing frame."""
+_SOCKET_LINES = ('%s - "WebSocket ', "connection open", "connection closed", "connection rejected")
+CLOSING_SECONDS = 0.2
+"""What a connection gets at least, at the end, to say its last words."""
 WEBSOCKETS: dict[str, Any] = {
     "ws": "websockets-sansio",
     "ws_max_size": MAX_FRAME,
@@ -38,13 +38,19 @@ def configure_logs() -> None:
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
     # Our own line says that the schema was made or brought forward; the tool's ten lines help nobody.
     logging.getLogger("alembic").setLevel(logging.WARNING)
+    logging.getLogger("uvicorn.error").addFilter(is_worth_a_line)
+
+
+def is_worth_a_line(record: logging.LogRecord) -> bool:
+    """Whether a line of uvicorn's is kept: any stranger's try to open a socket would fill the log, as requests do not."""
+    return not str(record.msg).startswith(_SOCKET_LINES)
 
 
 class PatchwrightServer(uvicorn.Server):
-    """Ends parked polls and open channels first: uvicorn would wait for them.
+    """Ends parked polls and open channels first: uvicorn would wait, and nodes would hear of the end that much later.
 
-    Nodes would hear of the restart that much later; the real agent does not even close its end before it has connected
-    anew, and TLS waits for both ends.
+    A connection that is being closed over TLS waits for the other end; one whose other end is asleep in a pool, or is a
+    real agent that has not connected anew yet, would hold up a restart.
     """
 
     def __init__(self, config: uvicorn.Config, waits: Waits) -> None:
@@ -54,10 +60,12 @@ class PatchwrightServer(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._waits.close()
         ending = asyncio.ensure_future(super().shutdown(sockets))
-        await asyncio.wait({ending}, timeout=CHANNEL_SECONDS)
-        for connection in list(self.server_state.connections):
-            if isinstance(connection, WebSocketsSansIOProtocol):
+        closing: set[Any] = set()
+        while not ending.done():
+            await asyncio.wait({ending}, timeout=CLOSING_SECONDS)
+            for connection in closing & self.server_state.connections:
                 connection.transport.abort()
+            closing = {c for c in self.server_state.connections if c.transport.is_closing()}
         await ending
 
 
