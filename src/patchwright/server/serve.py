@@ -42,7 +42,7 @@ def configure_logs() -> None:
 
 
 def is_worth_a_line(record: logging.LogRecord) -> bool:
-    """Whether a line of uvicorn's is kept: any stranger's try to open a socket would fill the log, as requests do not."""
+    """Whether a line of uvicorn's is kept: a stranger's tries to open sockets would fill the log."""
     return not str(record.msg).startswith(_SOCKET_LINES)
 
 
