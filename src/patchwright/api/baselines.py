@@ -40,7 +40,7 @@ def create_patch_baseline(ctx: Context, req: Request) -> Answer:
     return answer
 
 
-@registry.serves("GetPatchBaseline", reads=True)
+@registry.serves("GetPatchBaseline", reads=True, short=True)
 def get_patch_baseline(ctx: Context, req: Request) -> Answer:
     baseline_id = authorized(ctx, req["BaselineId"])
     stored = find_baseline(ctx.tx, ctx.scope, baseline_id)
@@ -95,7 +95,7 @@ def register_default_patch_baseline(ctx: Context, req: Request) -> Answer:
     return {"BaselineId": req["BaselineId"]}
 
 
-@registry.serves("GetDefaultPatchBaseline", reads=True)
+@registry.serves("GetDefaultPatchBaseline", reads=True, short=True)
 def get_default_patch_baseline(ctx: Context, req: Request) -> Answer:
     system = OperatingSystem(req.get("OperatingSystem", OperatingSystem.WINDOWS))
     baseline_id = default_baseline(ctx.tx, ctx.scope, system)

@@ -144,7 +144,7 @@ def list_command_invocations(ctx: Context, req: Request) -> Answer:
     return {"CommandInvocations": answers, "NextToken": ctx.page(req, more)}
 
 
-@registry.serves("GetCommandInvocation", reads=True)
+@registry.serves("GetCommandInvocation", reads=True, short=True)
 def get_command_invocation(ctx: Context, req: Request) -> Answer:
     """One step of one invocation. PluginName may be left out for a document of one step."""
     ctx.require("*")

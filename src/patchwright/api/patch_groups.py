@@ -32,7 +32,7 @@ def deregister_patch_baseline_for_patch_group(ctx: Context, req: Request) -> Ans
     return {"BaselineId": req["BaselineId"], "PatchGroup": req["PatchGroup"]}
 
 
-@registry.serves("GetPatchBaselineForPatchGroup", reads=True)
+@registry.serves("GetPatchBaselineForPatchGroup", reads=True, short=True)
 def get_patch_baseline_for_patch_group(ctx: Context, req: Request) -> Answer:
     """The group's baseline for a system, else the system's default."""
     system = OperatingSystem(req.get("OperatingSystem", OperatingSystem.WINDOWS))

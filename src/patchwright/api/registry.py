@@ -17,6 +17,8 @@ class Entry:
     service: str
     handler: Handler
     reads: bool
+    short: bool
+    """It reads a few rows by their keys, whatever is asked."""
 
 
 class Registry:
@@ -25,14 +27,16 @@ class Registry:
     def __init__(self) -> None:
         self.entries: dict[str, Entry] = {}
 
-    def serves(self, operation: str, *, reads: bool = False, service: str = "ssm") -> Callable[[Handler], Handler]:
+    def serves(
+        self, operation: str, *, reads: bool = False, short: bool = False, service: str = "ssm"
+    ) -> Callable[[Handler], Handler]:
         """Register the decorated function for `operation`; twice is a mistake found at import."""
 
         def register(handler: Handler) -> Handler:
             key = f"{service}:{operation}"
             if key in self.entries:
                 raise ValueError(f"{key} has two handlers")
-            self.entries[key] = Entry(operation=operation, service=service, handler=handler, reads=reads)
+            self.entries[key] = Entry(operation=operation, service=service, handler=handler, reads=reads, short=short)
             return handler
 
         return register

@@ -42,7 +42,7 @@ def remove_tags_from_resource(ctx: Context, req: Request) -> Answer:
     return {}
 
 
-@registry.serves("ListTagsForResource", reads=True)
+@registry.serves("ListTagsForResource", reads=True, short=True)
 def list_tags_for_resource(ctx: Context, req: Request) -> Answer:
     """TagList is there when it is empty too: Terraform reads it."""
     found = _located(ctx, req)

@@ -10,6 +10,7 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route, WebSocketRoute
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from patchwright.loops.commands import CommandsLoop
 from patchwright.loops.driver import Driver, Loop
@@ -24,6 +25,21 @@ from patchwright.server.telemetry import Telemetry
 from patchwright.server.tls import TlsFiles
 from patchwright.store.engine import StoreUnavailable
 from patchwright.store.retention import Retention
+
+
+class Front:
+    """Calls of the API go straight to the edge, which answers every failure itself; the rest has routes."""
+
+    def __init__(self, edge: Edge, pages: ASGIApp) -> None:
+        self._edge = edge
+        self._pages = pages
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["path"] == "/" and scope["method"] == "POST":
+            response = await self._edge.post(Request(scope, receive, send))
+            await response(scope, receive, send)
+        else:
+            await self._pages(scope, receive, send)
 
 
 class Application:
@@ -50,11 +66,10 @@ class Application:
         )
         state.store.on_wake(state.waits.wake)
         state.store.on_wake(self.driver.wake)
-        self.asgi = Starlette(routes=self._routes(), lifespan=self._lifespan)
+        self.asgi = Front(self._edge, Starlette(routes=self._routes(), lifespan=self._lifespan))
 
     def _routes(self) -> list[BaseRoute]:
         return [
-            Route("/", self._edge.post, methods=["POST"]),
             Route("/healthz", self._healthz),
             Route("/readyz", self._readyz),
             Route("/metrics", self._metrics),

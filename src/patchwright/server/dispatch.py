@@ -3,8 +3,9 @@
 import asyncio
 import random
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from concurrent.futures import Future
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from starlette.requests import ClientDisconnect
 
@@ -22,6 +23,7 @@ from patchwright.store.engine import Tx
 from patchwright.wire.errors import WireError
 from patchwright.wire.model import Operation
 
+T = TypeVar("T")
 Left = Callable[[], Awaitable[None]]
 
 COALESCE_SECONDS = 0.02
@@ -111,8 +113,9 @@ class Dispatcher:
                 )
             return answer
 
-        submit = state.store.submit_read if entry.reads else state.store.submit_write
-        return await asyncio.wrap_future(submit(work))
+        if entry.reads:
+            return await _outcome(state.store.submit_read(work, short=entry.short))
+        return await _outcome(state.store.submit_write(work))
 
     def _context(self, tx: Tx, entry: Entry, caller: OperatorCaller, request_id: str, now: datetime) -> Context:
         state = self._state
@@ -178,6 +181,11 @@ class Dispatcher:
             await asyncio.sleep(COALESCE_SECONDS)
         finally:
             state.waits.leave(channel, event)
+
+
+async def _outcome(future: "Future[T]") -> T:
+    """What the store's thread answers; what is there already is not waited for."""
+    return future.result() if future.done() else await asyncio.wrap_future(future)
 
 
 async def _while_there(parked: Coroutine[Any, Any, None], left: Left) -> None:

@@ -4,6 +4,7 @@ import json
 import logging
 import threading
 import time
+from bisect import bisect_left
 from collections import Counter, defaultdict
 
 _BUCKETS = (0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0)
@@ -32,16 +33,14 @@ class Telemetry:
         self._lock = threading.Lock()
         self._calls: Counter[tuple[str, str]] = Counter()
         self._seconds: dict[str, float] = defaultdict(float)
-        self._buckets: Counter[tuple[str, float]] = Counter()
+        self._buckets: Counter[tuple[str, int]] = Counter()
 
     def called(self, operation: str, code: str, seconds: float) -> None:
         """One call has been answered."""
         with self._lock:
             self._calls[operation, code] += 1
             self._seconds[operation] += seconds
-            for bound in _BUCKETS:
-                if seconds <= bound:
-                    self._buckets[operation, bound] += 1
+            self._buckets[operation, bisect_left(_BUCKETS, seconds)] += 1
 
     def exposition(self, gauges: dict[str, float]) -> str:
         """Everything in Prometheus' text format; names and labels are ours, so nothing needs escaping."""
@@ -53,8 +52,9 @@ class Telemetry:
                 lines.append(f'patchwright_requests_total{{operation="{operation}",code="{code}"}} {n}')
             lines.append("# TYPE patchwright_request_seconds histogram")
             for operation, n in sorted(totals.items()):
-                for bound in _BUCKETS:
-                    count = self._buckets[operation, bound]
+                count = 0
+                for place, bound in enumerate(_BUCKETS):
+                    count += self._buckets[operation, place]
                     lines.append(f'patchwright_request_seconds_bucket{{operation="{operation}",le="{bound}"}} {count}')
                 lines.append(f'patchwright_request_seconds_bucket{{operation="{operation}",le="+Inf"}} {n}')
                 lines.append(

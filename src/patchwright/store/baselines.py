@@ -29,15 +29,16 @@ class StoredBaseline:
 def insert(tx: Tx, scope: Scope, baseline: PatchBaseline, *, now: datetime) -> StoredBaseline:
     """Keep a new baseline as version 1."""
     tx.execute(
-        head.insert().values(
-            account=scope.account,
-            region=scope.region,
-            id=baseline.id,
-            operating_system=baseline.operating_system,
-            name=baseline.name,
-            version=1,
-            created_at=now,
-        )
+        _INSERT_HEAD,
+        {
+            "account": scope.account,
+            "region": scope.region,
+            "id": baseline.id,
+            "operating_system": baseline.operating_system,
+            "name": baseline.name,
+            "version": 1,
+            "created_at": now,
+        },
     )
     _insert_version(tx, scope, baseline, 1, now)
     return StoredBaseline(baseline=baseline, version=1, created_at=now, modified_at=now)
@@ -45,12 +46,7 @@ def insert(tx: Tx, scope: Scope, baseline: PatchBaseline, *, now: datetime) -> S
 
 def add_version(tx: Tx, scope: Scope, baseline: PatchBaseline, *, now: datetime) -> StoredBaseline:
     """Make `baseline` the current version of the one with its id. Earlier versions stay. Raises NotFound."""
-    row = tx.execute(
-        head.update()
-        .where(_is(scope, baseline.id), head.c.deleted_at.is_(None))
-        .values(name=baseline.name, version=head.c.version + 1)
-        .returning(head.c.version, head.c.created_at)
-    ).one_or_none()
+    row = tx.execute(_NEXT, {**_key(scope, baseline.id), "new_name": baseline.name}).one_or_none()
     if row is None:
         raise _missing(baseline.id)
     _insert_version(tx, scope, baseline, row.version, now)
@@ -65,7 +61,7 @@ def delete(tx: Tx, scope: Scope, baseline_id: BaselineId, *, now: datetime) -> b
 
 def find(tx: Tx, scope: Scope, baseline_id: BaselineId) -> StoredBaseline | None:
     """The current version, None when there is no such baseline or it was deleted."""
-    row = tx.execute(_FIND, {"account": scope.account, "region": scope.region, "id": baseline_id}).one_or_none()
+    row = tx.execute(_FIND, _key(scope, baseline_id)).one_or_none()
     return None if row is None else _stored(row)
 
 
@@ -92,22 +88,20 @@ def all_of(tx: Tx, scope: Scope) -> Sequence[StoredBaseline]:
 
 def count(tx: Tx, scope: Scope) -> int:
     """How many baselines the scope has, deleted ones not counted."""
-    statement = select(func.count()).where(
-        head.c.account == scope.account, head.c.region == scope.region, head.c.deleted_at.is_(None)
-    )
-    return int(tx.execute(statement).scalar_one())
+    return int(tx.execute(_COUNT, {"the_account": scope.account, "the_region": scope.region}).scalar_one())
 
 
 def _insert_version(tx: Tx, scope: Scope, baseline: PatchBaseline, version: int, now: datetime) -> None:
     tx.execute(
-        body.insert().values(
-            account=scope.account,
-            region=scope.region,
-            baseline_id=baseline.id,
-            version=version,
-            body=msgspec.to_builtins(baseline),
-            modified_at=now,
-        )
+        _INSERT_BODY,
+        {
+            "account": scope.account,
+            "region": scope.region,
+            "baseline_id": baseline.id,
+            "version": version,
+            "body": msgspec.to_builtins(baseline),
+            "modified_at": now,
+        },
     )
 
 
@@ -139,6 +133,19 @@ def _missing(baseline_id: BaselineId) -> NotFound:
     return NotFound(Kind.BASELINE, f"Patch Baseline {baseline_id} does not exist; nothing was changed.", id=baseline_id)
 
 
-_FIND = _current().where(
-    head.c.account == bindparam("account"), head.c.region == bindparam("region"), head.c.id == bindparam("id")
+def _key(scope: Scope, baseline_id: BaselineId) -> dict[str, str]:
+    return {"the_account": scope.account, "the_region": scope.region, "the_id": baseline_id}
+
+
+# Made once: building a statement takes longer than running it.
+_MINE = and_(head.c.account == bindparam("the_account"), head.c.region == bindparam("the_region"))
+_THIS = and_(_MINE, head.c.id == bindparam("the_id"))
+_FIND = _current().where(_THIS)
+_COUNT = select(func.count()).where(_MINE, head.c.deleted_at.is_(None))
+_NEXT = (
+    head.update()
+    .where(_THIS, head.c.deleted_at.is_(None))
+    .values(name=bindparam("new_name"), version=head.c.version + 1)
+    .returning(head.c.version, head.c.created_at)
 )
+_INSERT_HEAD, _INSERT_BODY = head.insert(), body.insert()

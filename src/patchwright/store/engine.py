@@ -66,8 +66,8 @@ class Engine(Protocol):
     def submit_write(self, work: Work[T]) -> "Future[T]":
         """The same without waiting, for the asynchronous edge."""
 
-    def submit_read(self, work: Work[T]) -> "Future[T]":
-        """A read without waiting, for the asynchronous edge."""
+    def submit_read(self, work: Work[T], *, short: bool = False) -> "Future[T]":
+        """A read without waiting, for the asynchronous edge. `short`: of a few rows by their keys."""
 
     def on_wake(self, listener: Callable[[str], None]) -> None:
         """`listener(channel)` is called, in some thread, after each commit that woke `channel`."""

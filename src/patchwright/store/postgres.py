@@ -109,7 +109,8 @@ class PostgresEngine:
     def submit_write(self, work: Work[T]) -> "Future[T]":
         return self._pool.submit(self.write, work)
 
-    def submit_read(self, work: Work[T]) -> "Future[T]":
+    def submit_read(self, work: Work[T], *, short: bool = False) -> "Future[T]":  # noqa: ARG002
+        # A network lies between: even a short read would keep the asking thread from others.
         return self._pool.submit(self.read, work)
 
     def on_wake(self, listener: Callable[[str], None]) -> None:
