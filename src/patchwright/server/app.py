@@ -9,8 +9,9 @@ from pathlib import Path
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, Response
-from starlette.routing import BaseRoute, Route, WebSocketRoute
+from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.websockets import WebSocket
 
 from patchwright.loops.commands import CommandsLoop
 from patchwright.loops.driver import Driver, Loop
@@ -28,16 +29,22 @@ from patchwright.store.retention import Retention
 
 
 class Front:
-    """Calls of the API go straight to the edge, which answers every failure itself; the rest has routes."""
+    """Calls of the API go straight to the edge, which answers every failure itself; the rest has routes.
 
-    def __init__(self, edge: Edge, pages: ASGIApp) -> None:
+    Sockets too go past the routes, each layer of which would stay in memory as long as a socket does.
+    """
+
+    def __init__(self, edge: Edge, channels: ControlChannels, pages: ASGIApp) -> None:
         self._edge = edge
+        self._channels = channels
         self._pages = pages
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["path"] == "/" and scope["method"] == "POST":
             response = await self._edge.post(Request(scope, receive, send))
             await response(scope, receive, send)
+        elif scope["type"] == "websocket":
+            await self._channels.connect(WebSocket(scope, receive, send))
         else:
             await self._pages(scope, receive, send)
 
@@ -66,9 +73,9 @@ class Application:
         )
         state.store.on_wake(state.waits.wake)
         state.store.on_wake(self.driver.wake)
-        self.asgi = Front(self._edge, Starlette(routes=self._routes(), lifespan=self._lifespan))
+        self.asgi = Front(self._edge, self._channels, Starlette(routes=self._routes(), lifespan=self._lifespan))
 
-    def _routes(self) -> list[BaseRoute]:
+    def _routes(self) -> list[Route]:
         return [
             Route("/healthz", self._healthz),
             Route("/readyz", self._readyz),
@@ -76,7 +83,6 @@ class Application:
             Route("/ca.pem", self._ca),
             Route("/agent/patchwright-agent.pyz", self._agent),
             Route("/v1/control-channel/{node_id}", self._channels.create, methods=["POST"]),
-            WebSocketRoute("/v1/control-channel/{node_id}", self._channels.connect),
             Route("/{path:path}", _not_found, methods=["GET", "POST", "PUT", "DELETE", "PATCH", "HEAD"]),
         ]
 

@@ -40,7 +40,7 @@ class ChannelSocket:
         self._socket = socket
         self._code = 0
         """Why this end closes the socket; 0 while it does not."""
-        self._look = asyncio.Event()
+        self._look = state.waits.enter(f"node:{node_id}")
         self._timer: asyncio.TimerHandle | None = None
         self._full = False
         """Whether the node has refused a job since the last look: its queue is short."""
@@ -49,8 +49,14 @@ class ChannelSocket:
         """The node has opened another socket: this one ends."""
         self._end(REPLACED)
 
+    def release(self) -> None:
+        """Wait for nothing any more: once for each socket, run or not."""
+        self._state.waits.leave(f"node:{self.node_id}", self._look)
+        if self._timer is not None:
+            self._timer.cancel()
+
     async def run(self) -> None:
-        """Send jobs and hear the node until one of both ends."""
+        """Send jobs and hear the node until one of both ends; called once."""
         # Two tasks and one timer: with ten thousand sockets each further one shows.
         sending = asyncio.ensure_future(self._send_jobs())
         try:
@@ -64,8 +70,7 @@ class ChannelSocket:
         self._look.set()
 
     async def _send_jobs(self) -> None:
-        waits, name = self._state.waits, f"node:{self.node_id}"
-        self._look = waits.enter(name)
+        waits = self._state.waits
         try:
             while not (self._code or waits.closing):
                 self._look.clear()
@@ -74,9 +79,6 @@ class ChannelSocket:
                 self._look_in(LOOK_SECONDS)
                 await self._look.wait()
         finally:
-            waits.leave(name, self._look)
-            if self._timer is not None:
-                self._timer.cancel()
             # Ends the listening too.
             await close(self._socket, self._code or GOING_AWAY)
 

@@ -5,6 +5,7 @@ Source: agent-protocol.md 7. A socket waits on an event as a parked poll does: n
 
 import asyncio
 import logging
+import re
 import time
 from datetime import datetime
 from typing import Any
@@ -32,6 +33,7 @@ OPENING_SECONDS = 15.0
 """A socket without its first frame is closed after this long."""
 MAX_POST = 4_096
 MAX_USED = 20_000
+_CHANNEL = re.compile(r"/v1/control-channel/([^/]+)")
 _OPENED = "channel:"
 """Wake-up `channel:<node>:<microseconds>`: some process has opened a socket, and when."""
 
@@ -77,16 +79,8 @@ class ControlChannels:
     async def connect(self, socket: WebSocket) -> None:
         """GET with an upgrade: one node's socket, from its opening to its end."""
         self._loop = asyncio.get_running_loop()
-        scope = socket.scope
         try:
-            signed = SignedRequest.of(
-                "GET",
-                (scope.get("raw_path") or scope["path"].encode()).decode("latin-1"),
-                scope["query_string"].decode("latin-1"),
-                scope["headers"],
-                b"",
-            )
-            node_id = await self._caller(signed, socket.path_params["node_id"])
+            node_id = await self._upgrading(socket)
         except (WireError, DomainError) as failure:
             body = opening.render_refusal(opening.REFUSED, failure.message)
             await socket.send_denial_response(Response(body, status_code=403, media_type=opening.CONTENT_TYPE))
@@ -101,6 +95,18 @@ class ControlChannels:
         except WebSocketDisconnect:
             return
         await self._hold(ChannelSocket(self._state, self._telemetry, socket, node_id), socket)
+
+    async def _upgrading(self, socket: WebSocket) -> str:
+        """The node whose channel the upgrade is for. Raises WireError."""
+        scope = socket.scope
+        found = _CHANNEL.fullmatch(scope["path"])
+        if found is None:
+            raise WireError(opening.REFUSED, "There is no such channel.", 403)
+        path = scope.get("raw_path") or scope["path"].encode()
+        signed = SignedRequest.of(
+            "GET", path.decode("latin-1"), scope["query_string"].decode("latin-1"), scope["headers"], b""
+        )
+        return await self._caller(signed, found.group(1))
 
     async def _caller(self, signed: SignedRequest, named: str) -> str:
         """The node that signed; it may open its own channel only. Raises WireError."""
@@ -141,6 +147,7 @@ class ControlChannels:
         finally:
             if self._open.get(mine.node_id) is mine:
                 del self._open[mine.node_id]
+            mine.release()
             await close(socket, GOING_AWAY)
 
     def _heard(self, wake: str) -> None:
