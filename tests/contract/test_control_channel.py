@@ -1,7 +1,6 @@
 """The push channel as a node sees it: opening, jobs, replies in any order, refusals. Source: agent-protocol.md 7."""
 
 import json
-import threading
 import time
 import uuid
 from collections.abc import Iterator
@@ -242,7 +241,7 @@ def test_a_reply_that_could_not_be_stored_is_not_acknowledged_and_is_taken_later
 ) -> None:
     channel.open()
     command, job = _sent(fleet, channel)
-    store, lost, refused = fleet.server.application.state.store, uuid.uuid4(), threading.Event()
+    store, lost = fleet.server.application.state.store, uuid.uuid4()
     content = json.dumps({"documentStatus": "Success", "runtimeStatus": {STEP: step_result(out="kept\n")}})
     reply = {"jobId": job.raw["JobId"], "content": content}
     with monkeypatch.context() as broken:
@@ -250,12 +249,11 @@ def test_a_reply_that_could_not_be_stored_is_not_acknowledged_and_is_taken_later
         def no_room(work: Any) -> Future[Any]:
             future: Future[Any] = Future()
             future.set_exception(StoreUnavailable("disk is full"))
-            refused.set()
             return future
 
         broken.setattr(store, "submit_write", no_room)
         channel.send("agent_job_reply", reply, lost)
-        assert refused.wait(5)
+        wait_for(lambda: 'operation="AgentJobReply",code="ServiceUnavailable"' in _metrics(fleet), "the refusal")
     channel.reply(job, "InProgress")  # the next acknowledgement is this one's
     assert channel.send("agent_job_reply", reply, lost) == lost
     assert channel.receive()[2]["acknowledgedMessageId"] == str(lost)
