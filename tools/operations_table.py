@@ -20,24 +20,31 @@ FAMILIES = (
     ("Compliance", ("Compliance",)),
     ("Managed nodes and activations", ("Activation", "ManagedInstance", "InstanceInformation", "DescribeNodes")),
     ("Run Command", ("Command",)),
+    ("Documents", ("Document",)),
     ("Tags", ("Tags",)),
     ("Accounts and access keys", ("AccessKey", "Account", "ServerInformation")),
 )
 """Heading -> words in an operation's name; the longest word that fits decides."""
 
 NOTES = {
-    "ssm:SendCommand": "`AWS-RunPatchBaseline`, `Patchwright-PlanPatches` and `AWS-RunShellScript`, to ids and tags",
+    "ssm:SendCommand": "documents of type `Command`: built in, of one's own, or shared, to ids and tags",
     "ssm:CancelCommand": "a whole command, or its invocations on some nodes",
-    "ssm:GetCommandInvocation": "`PluginName` is needed for the two patch documents, which have three steps",
+    "ssm:GetCommandInvocation": "`PluginName` is needed for documents of several steps, such as the patch documents",
     "ssm:DescribeInstancePatchStatesForPatchGroup": "by node id; a filter compares one count with one number",
     "ssm:ListComplianceItems": "the patches of one node by title; the type is `Patch`",
     "ssm:ListComplianceSummaries": "one row, for the type `Patch`",
     "ssm:ListResourceComplianceSummaries": "a row for each node that is judged, by its id",
     "patchwright:DescribeComplianceGroups": "every registered node in one group, by the group's value",
     "patchwright:GetPatchPlan": "of a command named, else the node's latest",
-    "ssm:AddTagsToResource": "patch baselines and managed nodes",
-    "ssm:RemoveTagsFromResource": "patch baselines and managed nodes",
-    "ssm:ListTagsForResource": "patch baselines and managed nodes",
+    "ssm:CreateDocument": "types `Command` and `Policy`, JSON or YAML",
+    "ssm:UpdateDocument": "a new version; the default version stays",
+    "ssm:GetDocument": "byte for byte as submitted, or converted by `DocumentFormat`",
+    "ssm:ListDocuments": "by name; another account's under its ARN",
+    "ssm:ListDocumentVersions": "the latest first; of a shared document its default alone",
+    "ssm:ModifyDocumentPermission": "with accounts of this server, or `all`; to remove wins",
+    "ssm:AddTagsToResource": "patch baselines, managed nodes and documents",
+    "ssm:RemoveTagsFromResource": "patch baselines, managed nodes and documents",
+    "ssm:ListTagsForResource": "patch baselines, managed nodes and documents",
 }
 
 

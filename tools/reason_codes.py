@@ -6,7 +6,15 @@ from datetime import UTC, datetime
 from tools import generated
 
 from patchwright.core.baselines import PatchBaseline
-from patchwright.core.failures import NOT_INSTALLED, ProblemCode, dropped_words, kept_text, problem_words
+from patchwright.core.failures import (
+    NOT_INSTALLED,
+    SCRIPT_FAILED,
+    ProblemCode,
+    dropped_words,
+    kept_text,
+    problem_words,
+    read_kept,
+)
 from patchwright.core.judgement import Reason, ReasonCode, ReleaseSource, UnjudgedCode
 from patchwright.core.outcome import NO_REASON
 from patchwright.core.plan import DropCode, DroppedTarget
@@ -33,6 +41,7 @@ MEANINGS = {
     ReasonCode.PHASED: "Approved and missing, but the vendor's gradual roll-out has not reached the node.",
     ReasonCode.FAILED_LAST_INSTALL: "Approved, and the last Install could not bring it in.",
     ReasonCode.LEFT_OUT_OF_PLAN: "Approved and missing, and the node's last Plan leaves it out.",
+    ReasonCode.SCRIPT_FAILED: "Installed by the last Install, but a script of the package failed (rpm).",
     ReasonCode.PENDING_REBOOT: "Installed without a reboot, and the node has not been booted since.",
     ReasonCode.NO_CVE_SOURCE: "The node's repositories publish no CVE data (all of apt).",
     ReasonCode.CVE_NOT_FOUND: "No notice of the node's repositories names the CVE.",
@@ -65,6 +74,7 @@ _NOT_IN_SENTENCES = frozenset(
 """Their sentence quotes what was asked for; `core/explain.py` makes it."""
 _FAILURES = {
     ReasonCode.FAILED_LAST_INSTALL: kept_text(ProblemCode.LOCKED, problem_words(ProblemCode.LOCKED)),
+    ReasonCode.SCRIPT_FAILED: kept_text(SCRIPT_FAILED, "its POSTIN script failed, exit status 3: no such user"),
     ReasonCode.LEFT_OUT_OF_PLAN: kept_text(
         DropCode.BLOCKED_DEPENDENCY,
         dropped_words(
@@ -107,15 +117,16 @@ def _reason(code: ReasonCode) -> Reason:
 
 
 def _subject(code: ReasonCode) -> Subject:
+    rpm = code is ReasonCode.SCRIPT_FAILED
     baseline = PatchBaseline(
         id=BaselineId("pb-0123456789abcdef0"),
         name="web-servers",
-        operating_system=OperatingSystem.DEBIAN,
+        operating_system=OperatingSystem.ROCKY_LINUX if rpm else OperatingSystem.DEBIAN,
         rejected_patches=("openssl",) if code in (ReasonCode.REJECTED, ReasonCode.REJECTED_BLOCKED) else (),
     )
     return Subject(
         name="openssl",
-        patch_id="openssl.amd64",
+        patch_id="openssl.x86_64" if rpm else "openssl.amd64",
         baseline=baseline,
         installed="3.0.2-1",
         target="3.0.2-2",
@@ -140,6 +151,7 @@ def failures_part() -> str:
     rows = [(f"`{code}`", dropped_words(_drop(code))) for code in DropCode]
     rows += [(f"`{code}`", problem_words(code)) for code in ProblemCode]
     rows.append((f"`{NOT_INSTALLED}`", NO_REASON))
+    rows.append((f"`{SCRIPT_FAILED}`", read_kept(_FAILURES[ReasonCode.SCRIPT_FAILED]).words))
     return generated.table(("code", "words, for example"), rows)
 
 

@@ -16,7 +16,6 @@ from typing import Callable, Dict, List, NamedTuple, Optional, Sequence
 
 MAX_OUTPUT_BYTES = 64 * 1024 * 1024  # ten times what `apt-cache policy` says about ten thousand packages
 _CHUNK_BYTES = 1024 * 1024
-_FLOOD_CHECK_SECONDS = 10.0
 _DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 # What a package manager may need from its caller. Everything else, secrets of the agent included, stays here.
 _PASSED_ON = (
@@ -207,12 +206,16 @@ class Detached:
             os.close(output)
             os.close(pid_file)
 
-    def wait(self) -> int:
-        """Wait for the end, however long; the exit code, negative for a signal. The output is kept from flooding."""
+    def wait(self, look: Callable[[], None], every_seconds: float) -> int:
+        """Wait for the end, however long; the exit code, negative for a signal. The output is kept from flooding.
+
+        `look` is called from time to time.
+        """
         while True:
             try:
-                return self._process.wait(_FLOOD_CHECK_SECONDS)
+                return self._process.wait(every_seconds)
             except subprocess.TimeoutExpired:
+                look()
                 if os.path.getsize(self._output_path) > MAX_OUTPUT_BYTES:
                     os.truncate(self._output_path, 0)  # it goes on at the new end; its beginning is lost
 

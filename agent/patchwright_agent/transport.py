@@ -135,6 +135,14 @@ class Server:
         self._observe_clock(response)
         return _answer(response)
 
+    def get(self, path: str, timeout: float = 60) -> bytes:
+        """A file that the server gives to everyone. Raises ServerError, Unreachable."""
+        headers = {"host": self._address.host_header, "user-agent": "patchwright-agent/" + __version__}
+        response = self._exchange(_request(headers, b"", "GET " + path), time.monotonic() + timeout)
+        if response.status != 200:
+            raise ServerError("HTTP%d" % response.status, "the server has no %s" % path, response.status)
+        return response.body
+
     @property
     def host_and_port(self) -> "Tuple[str, int]":
         return self._address.host, self._address.port
@@ -183,8 +191,8 @@ class Server:
             self.clock_offset = date - time.time()
 
 
-def _request(headers: "Dict[str, str]", body: bytes) -> bytes:
-    lines = ["POST / HTTP/1.1"]
+def _request(headers: "Dict[str, str]", body: bytes, verb: str = "POST /") -> bytes:
+    lines = [verb + " HTTP/1.1"]
     for name, value in headers.items():
         if "\r" in value or "\n" in value:
             raise ValueError("a header's value has a line break")

@@ -359,3 +359,19 @@ def test_facts_after_a_boot_are_the_nodes_own_and_clear_no_failure(fleet: Fleet)
     with pytest.raises(Refusal) as refused:
         report_facts(node, {**host.parts(), "state": "[]"})
     assert refused.value.code == "ValidationException"
+
+
+def test_a_script_that_failed_is_told_of_a_package_that_is_there_until_the_next_scan(fleet: Fleet) -> None:
+    """rpm keeps a package whose %post failed. Source: ADR 24."""
+    host, node = host_of("alpha"), fleet.node()
+    failures = [{"Name": "alpha", "Arch": "amd64", "Message": "its POSTIN script failed, exit status 3"}]
+    _, answer = install(
+        fleet, node, host, Failures=failures, ProblemCode="MANAGER_FAILED", exit_code=1, RebootOption="NoReboot"
+    )
+    assert answer["ExitCode"] == 1
+    assert states(fleet, node) == {"alpha": "INSTALLED_PENDING_REBOOT"}
+    found = why(fleet, node, "alpha")
+    assert (found["Code"], found["State"]) == ("SCRIPT_FAILED", "INSTALLED_PENDING_REBOOT")
+    assert found["Summary"].endswith("failed in the last Install: its POSTIN script failed, exit status 3.")
+    fleet.scan(node, host)
+    assert why(fleet, node, "alpha")["Code"] == "PENDING_REBOOT"

@@ -60,8 +60,7 @@ def test_every_command_has_an_entry() -> None:
 
 def test_every_option_of_the_agent_has_an_entry() -> None:
     page = text_of("docs/reference/cli.md")
-    source = (ROOT / "agent/patchwright_agent/__main__.py").read_text(encoding="utf-8")
-    source += (ROOT / "agent/patchwright_agent/worker/main.py").read_text(encoding="utf-8")
+    source = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "agent").rglob("*.py"))
     options = set(re.findall(r'add_argument\(\s*"(--[a-z0-9-]+)"', source))
     assert options and not [o for o in options if f"| `{o}`" not in page]
 

@@ -47,6 +47,7 @@ class PlannedRun:
         self.before: dict[str, Callable[[dict[str, Any]], None]] = {}
         self.lifetime_seconds = 900
         self.lock_wait_seconds = 1
+        self.stall_seconds = 300.0
         self._url = url
         self._asked = ""
         self._settled = False
@@ -62,6 +63,7 @@ class PlannedRun:
             "PYTHONPATH": AGENT_FOLDER, "PATCHWRIGHT_SERVER": self._url, "PATCHWRIGHT_INSECURE_HTTP": "1",
             "PATCHWRIGHT_TOKEN": TOKEN, "PATCHWRIGHT_STATE_DIR": STATE_DIR, "SSM_COMMAND_ID": self.id,
             "PATCHWRIGHT_COMMAND_DIR": self.command_dir, "PATCHWRIGHT_LOCK_WAIT_SECONDS": str(self.lock_wait_seconds),
+            "PATCHWRIGHT_STALL_SECONDS": str(self.stall_seconds),
         }  # fmt: skip
 
     def start(self, root: Root) -> subprocess.Popen[str]:

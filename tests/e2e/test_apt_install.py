@@ -249,8 +249,10 @@ def test_under_systemd_an_install_runs_in_a_scope_of_its_own_where_that_works(
     assert done.returncode == 0, done.stderr
     assert versions(host, "tb-lib") == {"tb-lib": "2"}
     if systemd_run == SYSTEMD_RUN:
-        tried, moved = host.read("/var/tmp/scopes").splitlines()
+        tried, moved, tried_again, transaction = host.read("/var/tmp/scopes").splitlines()
         assert tried.endswith(" true")
+        assert tried_again.endswith(" true")
+        assert re.search(r"KillSignal=SIGCONT .*-- apt-get .* install tb-lib", transaction), "a shutdown waits for it"
         assert re.search(r"--scope --quiet --collect .*-- \S*python3\S* \S+ patch --state-dir", moved)
         assert len(run.sent("StartPatchRun")) == 2
     else:

@@ -3,6 +3,7 @@
 Each test brings packages of its own, so that they may come in any order.
 """
 
+import json
 import os
 import signal
 from collections.abc import Iterator
@@ -13,7 +14,7 @@ from typing import Any
 import pytest
 from tests.e2e.agents import Agent, build_zipapp
 from tests.e2e.apt_hosts import republished, versions
-from tests.e2e.enrolled import Enrolled
+from tests.e2e.enrolled import OVER, Enrolled
 from tests.e2e.repository import AptRepository, Deb, FileServer, SigningKey
 from tests.e2e.roots import LabNetwork, Root
 from tests.e2e.servers import ServerProcess, eventually
@@ -108,6 +109,36 @@ def test_an_install_reboots_the_host_and_ends_compliant_once_it_is_back(road: Ro
     output = road.ended(command_id)
     assert output["ResponseCode"] == 0
     assert road.states("tb-boot") == {"tb-boot": "INSTALLED"}
+
+
+def test_documents_of_ones_own_run_around_an_install_and_after_its_reboot(road: Road) -> None:
+    road.publish("tb-hooked")
+    for hook in ("pre", "post", "exit"):
+        line = f"echo {hook} $(dpkg-query -W -f '${{Version}}' tb-hooked) >> /var/tmp/hooks"
+        step = {"action": "aws:runShellScript", "name": hook, "inputs": {"runCommand": [line]}}
+        content = json.dumps({"schemaVersion": "2.2", "mainSteps": [step]})
+        road.ssm.create_document(Name=f"hook-{hook}", Content=content)
+    hooks = {
+        "PreInstallHookDocName": "hook-pre",
+        "PostInstallHookDocName": "hook-post",
+        "OnExitHookDocName": "hook-exit",
+    }
+    command_id = road.send("AWS-RunPatchBaselineWithHooks", Operation="Install", **hooks)
+    eventually(lambda: road.root.exists("/var/tmp/reboot-asked"), bool, 90)
+    assert road.root.read("/var/tmp/hooks") == "pre 1\npost 2\n"
+
+    road.agent.stop()
+    road.root.reboot()
+    road.start_agent()
+
+    which = {"CommandId": command_id, "Details": True}
+    (over,) = eventually(
+        lambda: road.ssm.list_command_invocations(**which)["CommandInvocations"], lambda i: i[0]["Status"] in OVER, 60
+    )
+    codes = {plugin["Name"]: (plugin["Status"], plugin["ResponseCode"]) for plugin in over["CommandPlugins"]}
+    assert (over["Status"], set(codes.values())) == ("Success", {("Success", 0)}), (codes, road.agent.log[-3000:])
+    assert road.root.read("/var/tmp/hooks") == "pre 1\npost 2\nexit 2\n"
+    assert road.states("tb-hooked") == {"tb-hooked": "INSTALLED"}
     assert road.root.read("/var/log/dpkg.log").count("upgrade tb-boot") == 1
 
 

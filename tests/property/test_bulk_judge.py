@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tests.property.bulk_fleets import FleetOfNodes, Loader, fleets
 from tests.property.fleets import EPOCH
 
-from patchwright.core import bulk_memos, bulk_pairs, bulk_records, bulk_table, judge_bulk
+from patchwright.core import bulk_lists, bulk_memos, bulk_pairs, bulk_records, bulk_table, judge_bulk
 from patchwright.core.baselines import ApprovalRule, FilterKey, PatchBaseline, PatchFilter
 from patchwright.core.bulk_memos import Dates
 from patchwright.core.bulk_table import CountingApprover
@@ -58,17 +58,23 @@ def test_bulk_is_plain_on_many_more(fleet: FleetOfNodes, now: datetime) -> None:
     compare(fleet, now)
 
 
-def _blind(*_: object, **__: object) -> None:
-    """A list that names nothing, a notice that has no date."""
-
-
 def _next_day(*arguments: object) -> object:
     day = bulk_memos.release_of(*arguments).at
     return None if day is None else (day + timedelta(days=1)).date()
 
 
 WRONG = {
-    "no list names anything": (bulk_memos, "listed", _blind),
+    "no list names anything": (bulk_lists, "any_spelled", lambda texts, entries, wildcards: [False] * len(texts)),  # noqa: ARG005
+    "a list's older answers stand": (
+        bulk_lists.Lists,
+        "_ask",
+        lambda self, answers, entries, family, *, of=None: of is None and ask(self, answers, entries, family),
+    ),
+    "a slot's steps are alike": (
+        bulk_table.Steps,
+        "outcome",
+        lambda self, approver, before, standing, make: step(self, approver, None, standing, make),  # noqa: ARG005
+    ),
     "every rule matches": (
         bulk_memos,
         "facets_match",
@@ -95,6 +101,7 @@ WRONG = {
 }
 """What an error in the bulk judge's own part would be: (where, what, wrongly)."""
 repeated, standing = bulk_pairs._repeated, bulk_table._standing
+ask, step = bulk_lists.Lists._ask, bulk_table.Steps.outcome
 
 
 @pytest.mark.slow  # mutation of the tests themselves, not of the product

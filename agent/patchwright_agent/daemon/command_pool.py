@@ -45,6 +45,12 @@ class CommandPool:
             return bool(self._running or self._waiting)
 
     @property
+    def count(self) -> int:
+        """Commands that are running, waiting, or waiting for a reboot."""
+        with self._lock:
+            return len(self._running) + len(self._waiting) + len(self._parked)
+
+    @property
     def awaits_reboot(self) -> bool:
         with self._lock:
             return bool(self._parked)

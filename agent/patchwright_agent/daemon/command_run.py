@@ -6,16 +6,15 @@ the patch documents run again (their worker killed, too), since the worker's own
 """
 
 import os
-import sys
 
 from patchwright_agent import platform
-from patchwright_agent.daemon import backoff, documents, environment, log, messages, outcomes, replies, steps, storage
+from patchwright_agent.daemon import backoff, documents, log, messages, outcomes, plugins, replies, steps, storage
 from patchwright_agent.daemon.command_state import DONE, FINAL, REBOOTING, STARTED
 from patchwright_agent.daemon.documents import Order, Step
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Dict, List, Optional
+    from typing import Any, Callable, Dict, List, Optional
 
     from patchwright_agent.daemon.clock import Clock
     from patchwright_agent.daemon.command_state import CommandState
@@ -62,6 +61,9 @@ class Context:
         self.clock = clock
         self.state_dir = state_dir
         self.scan_only = scan_only
+        self.run_arguments: "List[str]" = []  # with which the daemon was started, for the one that follows it
+        self.others_run: "Callable[[], bool]" = lambda: False
+        self.restart: "Callable[[], None]" = lambda: None
 
     def command_dir(self, command_id: str) -> str:
         return os.path.join(self.state_dir, "commands", command_id)
@@ -91,6 +93,7 @@ class CommandRun:
         self.reboot_given_up = False
         self._context = context
         self._dir = context.command_dir(state.id)
+        self._place = plugins.Place(context, state.id, self._dir, self.control)
 
     @property
     def is_in_transaction(self) -> bool:
@@ -147,9 +150,23 @@ class CommandRun:
                 return self._brief(step, outcomes.CANCELLED, 1, "")
             if earlier.reboot_boot_id == platform.boot_id():
                 return None
-        elif not order.is_patch_document or earlier.runs >= MAX_PATCH_RUNS or self.state.cancelled:
+        elif step.action in documents.UPDATE_AGENT:
+            return self._updated(index, step)
+        elif not order.is_patch_step(step) or earlier.runs >= MAX_PATCH_RUNS or self.state.cancelled:
             return self._interrupted(index, step, NOT_RUN_AGAIN)
         return self._run_step(index, step, order)
+
+    def _updated(self, index: int, step: Step) -> "Dict[str, Any]":
+        """The result of an update of this agent, which an earlier process began."""
+        from patchwright_agent.daemon import agent_update
+
+        outcome = agent_update.outcome_of(self._place)
+        if outcome is None:
+            return self._interrupted(index, step, NOT_RUN_AGAIN)
+        status, code = outcomes.settle(step, outcome.status, outcome.code)
+        clock = self._context.clock
+        started_at, now = clock.by_server(self.state.starts[index].first_at), clock.server_now()
+        return replies.step_result(step, status, code, outcome.stdout, outcome.stderr, started_at, now)
 
     def _run_step(self, index: int, step: Step, order: Order) -> "Optional[Dict[str, Any]]":
         folder = steps.StepFolder(self._dir, index)
@@ -177,27 +194,12 @@ class CommandRun:
         """Run the step; a patch document's again if a signal that we did not send ended its worker (out of memory)."""
         while True:
             self._record(STARTED, step=index)
-            outcome = self._start(step, folder)
+            outcome = plugins.run(step, self._place, folder)
             was_killed = outcome.status == outcomes.FAILED and outcome.code == outcomes.NEVER_RAN
             is_over = self.control.is_cancelled or self.state.starts[index].runs >= MAX_PATCH_RUNS
-            if not was_killed or not order.is_patch_document or is_over:
+            if not was_killed or not order.is_patch_step(step) or is_over:
                 return outcome
             log.say("command %s: its worker was killed; it goes on with another one" % self.state.id)
-
-    def _start(self, step: Step, folder: steps.StepFolder) -> steps.Outcome:
-        context = self._context
-        variables = environment.step_environment(
-            context.node, context.identity, context.state_dir, self.state.id, self._dir
-        )
-        variables.update(environment.of_inputs(step.inputs.get("environment")))
-        timeout = steps.timeout_seconds(step.setting("timeoutSeconds"))
-        if context.scan_only:
-            argv = [sys.executable, environment.agent_path(), "patch", "--scan-only"]
-            return steps.run_program(argv, folder, variables, timeout, self.control)
-        lines = _script_lines(step.inputs.get("runCommand"))
-        directory = step.inputs.get("workingDirectory")
-        cwd = directory if isinstance(directory, str) and directory.startswith("/") else os.getcwd()
-        return steps.run_script(lines, folder, variables, cwd, timeout, self.control)
 
     def _brief(self, step: Step, status: str, code: int, reason: str) -> "Dict[str, Any]":
         """The result of a step that did not run."""
@@ -247,14 +249,3 @@ def remove_tree(path: str) -> None:
             os.rmdir(folder)
     except OSError as error:
         log.say("cannot remove %s: %s" % (path, error.strerror))
-
-
-def _script_lines(value: "Any") -> "List[str]":
-    lines = [value] if isinstance(value, str) else value
-    if (
-        not isinstance(lines, list)
-        or not lines
-        or not all(isinstance(line, str) and "\0" not in line for line in lines)
-    ):
-        raise ValueError("runCommand is not a list of texts")
-    return list(lines)

@@ -95,6 +95,21 @@ def public_key_der(key: PrivateKey) -> bytes:
     return _sequence(_RSA_ENCRYPTION + _tagged(0x03, b"\x00" + rsa_public_key))
 
 
+def load_public_modulus(der: bytes) -> int:
+    """The modulus of a SubjectPublicKeyInfo, as `public_key_der` writes it. Raises CryptoError."""
+    body, _ = _read(der, 0x30)
+    if not body.startswith(_RSA_ENCRYPTION):
+        raise CryptoError("the public key is not RSA")
+    bits, _ = _read(body[len(_RSA_ENCRYPTION) :], 0x03)
+    numbers, _ = _read(bits[1:], 0x30)
+    modulus, rest = _read(numbers, 0x02)
+    exponent, _ = _read(rest, 0x02)
+    n = int.from_bytes(modulus, "big")
+    if int.from_bytes(exponent, "big") != PUBLIC_EXPONENT or n.bit_length() != KEY_BITS:
+        raise CryptoError("the public key is not RSA-%d with exponent %d" % (KEY_BITS, PUBLIC_EXPONENT))
+    return n
+
+
 def private_key_der(key: PrivateKey) -> bytes:
     """PKCS#1 RSAPrivateKey."""
     numbers = (0, key.n, PUBLIC_EXPONENT, key.d, key.p, key.q, key.d_p, key.d_q, key.q_inverse)

@@ -14,8 +14,16 @@ if TYPE_CHECKING:
 
 SCHEMA_VERSIONS = ("1.0", "1.2", "2.0", "2.0.1", "2.0.2", "2.0.3", "2.2")
 PATCH_DOCUMENT = "AWS-RunPatchBaseline"
-PLAN_DOCUMENT = "Patchwright-PlanPatches"
-RUN_SHELL_SCRIPT = "aws:runShellScript"
+PATCH_DOCUMENTS = (
+    PATCH_DOCUMENT,
+    "AWS-RunPatchBaselineAssociation",
+    "AWS-RunPatchBaselineWithHooks",
+    "Patchwright-PlanPatches",
+)
+RUN_SHELL_SCRIPT, RUN_POWER_SHELL_SCRIPT = "aws:runShellScript", "aws:runPowerShellScript"
+RUN_DOCUMENT, DOWNLOAD_CONTENT, SOFTWARE_INVENTORY = "aws:runDocument", "aws:downloadContent", "aws:softwareInventory"
+UPDATE_AGENT = ("aws:updateSsmAgent", "aws:updateAgent")
+PLUGINS = (RUN_SHELL_SCRIPT, RUN_POWER_SHELL_SCRIPT, RUN_DOCUMENT, DOWNLOAD_CONTENT, SOFTWARE_INVENTORY, *UPDATE_AGENT)
 MAX_STEPS = 100
 _PARAMETER = re.compile(r"\{\{\s*([A-Za-z0-9_.:-]{1,128})\s*\}\}")
 _STORE_PARAMETER = re.compile(r"\{\{\s*ssm(-secure)?:")
@@ -71,9 +79,9 @@ class Order:
         self.schema_version = schema_version
         self.steps = steps
 
-    @property
-    def is_patch_document(self) -> bool:
-        return self.document_name in (PATCH_DOCUMENT, PLAN_DOCUMENT)
+    def is_patch_step(self, step: Step) -> bool:
+        """Whether it starts the patch worker; what a hook of a patch document runs is a document like any other."""
+        return self.document_name in PATCH_DOCUMENTS and step.action == RUN_SHELL_SCRIPT
 
 
 def parse_order(payload: str) -> Order:
@@ -85,17 +93,20 @@ def parse_order(payload: str) -> Order:
     document = order.get("DocumentContent")
     if not isinstance(document, dict):
         raise DocumentError("the order holds no document")
+    name = order.get("DocumentName")
+    return order_of(name if isinstance(name, str) else "", document, order.get("Parameters") or {})
+
+
+def order_of(name: str, document: "Dict[str, Any]", given: "Any") -> Order:
+    """A document with its parameters put in. Raises DocumentError."""
     version = document.get("schemaVersion")
     if version not in SCHEMA_VERSIONS:
         raise DocumentError("schemaVersion %s is not one of %s" % (_shown(version), ", ".join(SCHEMA_VERSIONS)))
-    values = resolve_parameters(document.get("parameters") or {}, order.get("Parameters") or {})
-    name = order.get("DocumentName")
+    values = resolve_parameters(document.get("parameters") or {}, given)
     steps = _plugin_steps(document) if version.startswith("1.") else _main_steps(document)
     if not 1 <= len(steps) <= MAX_STEPS or len({step.name for step in steps}) != len(steps):
         raise DocumentError("a document has from 1 to %d steps, each with a name of its own" % MAX_STEPS)
-    return Order(
-        name if isinstance(name, str) else "", version, tuple(_with_parameters(step, values) for step in steps)
-    )
+    return Order(name, version, tuple(_with_parameters(step, values) for step in steps))
 
 
 def _main_steps(document: "Dict[str, Any]") -> "List[Step]":

@@ -13,6 +13,7 @@ from patchwright_agent.daemon import backoff, command_run, log, messages, replie
 from patchwright_agent.daemon.boot_report import BootReport
 from patchwright_agent.daemon.command_pool import CommandPool
 from patchwright_agent.daemon.command_state import ACKED, CANCELLED, RECEIVED
+from patchwright_agent.daemon.main import UPDATE_RECORD
 from patchwright_agent.daemon.outbox import SEND_FAILURES
 from patchwright_agent.daemon.reboot import RESTARTED_DELAY_SECONDS, Reboot
 from patchwright_agent.transport import Unreachable
@@ -56,6 +57,7 @@ class Daemon:
         self._boot_report = BootReport(context.state_dir)
         self._once = once
         self._stopping = False
+        self.is_restarting = False
         self._is_waiting = False
         self._has_probed = False
         self._channel = ""
@@ -72,6 +74,8 @@ class Daemon:
             signal.signal(number, self._on_signal)
         signal.signal(signal.SIGUSR1, self._on_attention)
         self.pool.on_attention = _signal_self
+        self._context.others_run = lambda: self.pool.count > 1
+        self._context.restart = self._restart
         self.resume()
         self._boot_report.start()
         try:
@@ -96,6 +100,12 @@ class Daemon:
         if self._is_waiting:
             self._is_waiting = False
             raise _Interrupted()
+
+    def _restart(self) -> None:
+        """End, for another program to go on in this process's place."""
+        self.is_restarting = True
+        self._stopping = True
+        _signal_self()
 
     def _once_is_over(self) -> bool:
         if not self._once:
@@ -160,9 +170,19 @@ class Daemon:
         self._node.send_heartbeat(self._channel)
         if self._last_trouble:
             self._resend_at = 0.0
+        if is_first:
+            self._confirm_update()
         spread = backoff.fraction() if is_first else 0.9 + 0.2 * backoff.fraction()
         self._has_probed, self._channel = True, "ec2messages"
         self._heartbeat_at = now + HEARTBEAT_SECONDS * spread
+
+    def _confirm_update(self) -> None:
+        """The server has answered: if this agent is a new one, it stays."""
+        if not os.path.exists(os.path.join(self._context.state_dir, UPDATE_RECORD)):
+            return
+        from patchwright_agent.daemon import agent_update
+
+        agent_update.confirm(self._context.state_dir)
 
     def _tend_replies(self) -> None:
         """Send stored replies that could not be sent when they were due."""

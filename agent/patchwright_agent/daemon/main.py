@@ -11,8 +11,10 @@ if TYPE_CHECKING:
     from typing import Dict, List
 
 _LEAN_MARK = "PATCHWRIGHT_AGENT_LEAN"
+UPDATE_RECORD = "update.json"
+RESTART = -1  # no exit code: the program in the agent's place is to be run instead of this one
 # One heap for all threads, and freed memory given back at once: a resting daemon is small. Not passed on to steps.
-_LEAN_ENVIRONMENT = {"MALLOC_ARENA_MAX": "1", "MALLOC_TRIM_THRESHOLD_": "65536", _LEAN_MARK: "1"}
+LEAN_ENVIRONMENT = {"MALLOC_ARENA_MAX": "1", "MALLOC_TRIM_THRESHOLD_": "65536", _LEAN_MARK: "1"}
 
 
 class Settings:
@@ -45,7 +47,7 @@ def become_lean(settings: Settings) -> int:
     PYTHONPATH or user site has a say in a daemon of root. Returns only if that fails, after running here."""
     from patchwright_agent.daemon.environment import agent_path
 
-    environment = dict(os.environ, **_LEAN_ENVIRONMENT)
+    environment = dict(os.environ, **LEAN_ENVIRONMENT)
     argv = [sys.executable, "-I", "-S", agent_path(), "run"] + settings.arguments()
     try:
         os.execve(sys.executable, argv, environment)  # noqa: S606 (its own program, by an argument list)
@@ -63,7 +65,8 @@ def run(settings: Settings) -> int:
     os.umask(0o077)
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)
     try:
-        return _serve(settings)
+        code = _serve(settings)
+        return become_lean(settings) if code == RESTART else code
     except (identity.NotRegistered, storage.StorageError, BadAddress) as error:
         log.say("cannot run: %s" % error)
     except JournalError as error:
@@ -86,6 +89,12 @@ def _serve(settings: Settings) -> int:
     state_dir = storage.prepare_dir(settings.state_dir)
     registered = identity.load(state_dir)
     lock = storage.Lock(state_dir)
+    if os.path.exists(os.path.join(state_dir, UPDATE_RECORD)):
+        from patchwright_agent.daemon import agent_update
+
+        if agent_update.on_start(state_dir):
+            lock.release()
+            return RESTART
     clock = Clock()
     try:
         server = Server(registered.server, registered.ca_file or None, registered.insecure_http)
@@ -96,10 +105,18 @@ def _serve(settings: Settings) -> int:
     context = command_run.Context(
         registered, node, journal, Outbox(journal, node), clock, state_dir, settings.scan_only
     )
+    context.run_arguments = settings.arguments()
     mode = ", scan-only" if settings.scan_only else ""
     log.say("version %s, node %s, server %s%s" % (__version__, registered.instance_id, registered.server, mode))
+    daemon = Daemon(context, Reboot(settings.reboot_command), settings.once)
     try:
-        return Daemon(context, Reboot(settings.reboot_command), settings.once).run()
+        code = daemon.run()
+        if daemon.is_restarting and code == 0:
+            from patchwright_agent.daemon import agent_update
+
+            agent_update.replace_program(state_dir)
+            return RESTART
+        return code
     finally:
         journal.close()
         lock.release()

@@ -118,6 +118,20 @@ class Node:
     def send_reply(self, message_id: str, reply_id: str, payload: str) -> None:
         self._mds("SendReply", {"MessageId": message_id, "Payload": payload, "ReplyId": reply_id})
 
+    def get_document(self, name: str, version: str) -> "Dict[str, Any]":
+        """A document that an open command names, as JSON."""
+        wanted = {"Name": name, "DocumentFormat": "JSON"}
+        if version:
+            wanted["DocumentVersion"] = version
+        return self._ssm("GetDocument", wanted)
+
+    def put_inventory(self, items: "List[Any]") -> None:
+        self._signed("AmazonSSM.PutInventory", "ssm", {"InstanceId": self.instance_id, "Items": items}, FACTS_SECONDS)
+
+    def fetch_file(self, path: str) -> bytes:
+        """A file that the server gives to everyone, such as its agent."""
+        return self._server.get(path)
+
     def report_facts(self, body: "Dict[str, Any]") -> "Dict[str, Any]":
         """Facts without a run, as after a boot."""
         return self._signed("Patchwright.ReportFacts", "patchwright", body, FACTS_SECONDS)

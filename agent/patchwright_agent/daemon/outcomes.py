@@ -4,7 +4,7 @@ Sources: spec/agent-protocol.md 9.2 and 10; spec/operations.md 2.2 (the order of
 """
 
 from patchwright_agent import text
-from patchwright_agent.daemon.documents import RUN_SHELL_SCRIPT, Step
+from patchwright_agent.daemon.documents import PLUGINS, Step
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,15 +17,10 @@ EXIT_SUCCESS, EXIT_FAILURE, EXIT_REBOOT, KILLED, NEVER_RAN = 168, 169, 194, 137,
 
 RUN, SKIP, FAIL = "run", "skip", "fail"
 # Known to the protocol. Those for another platform are skipped, the others fail: this agent doesn't have them.
-_OTHER_PLATFORM = ("aws:runPowerShellScript", "aws:applications", "aws:psModule", "aws:domainJoin", "aws:cloudWatch")
+_OTHER_PLATFORM = ("aws:applications", "aws:psModule", "aws:domainJoin", "aws:cloudWatch")
 _NOT_HERE = (
-    "aws:softwareInventory",
     "aws:configurePackage",
-    "aws:downloadContent",
-    "aws:runDocument",
     "aws:refreshAssociation",
-    "aws:updateSsmAgent",
-    "aws:updateAgent",
     "aws:configureDocker",
     "aws:runDockerAction",
 )
@@ -42,7 +37,7 @@ def decide(step: Step, schema_version: str, exit_requested: bool) -> "Tuple[str,
         return (SKIP if has_preconditions else FAIL), "Step was skipped: %s is for another platform." % step.action
     if step.action in _NOT_HERE:
         return FAIL, "This agent doesn't run %s." % step.action
-    if step.action != RUN_SHELL_SCRIPT:
+    if step.action not in PLUGINS:
         return FAIL, "The plugin %s is not known." % text.field(step.action, 100)
     if step.precondition is None:
         return RUN, ""

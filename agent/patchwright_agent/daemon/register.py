@@ -88,7 +88,23 @@ def register(wanted: Registration) -> str:
     except (TypeError, ValueError):
         raise RegistrationFailed("the server's answer has no usable node id")
     identity.save(state_dir, registered)
+    _keep_artefact_key(server, state_dir)
     return registered.instance_id
+
+
+def _keep_artefact_key(server: Server, state_dir: str) -> None:
+    """Keep the key that signs the server's agents, in place of an earlier server's.
+
+    A server without an agent to give has no such key; then the first update keeps it.
+    """
+    from patchwright_agent.daemon import artefact
+
+    try:
+        if os.path.exists(os.path.join(state_dir, artefact.KEY_FILE)):
+            os.unlink(os.path.join(state_dir, artefact.KEY_FILE))
+        artefact.keep_key(server.get, state_dir)
+    except (artefact.Unusable, ServerError, Unreachable, OSError, storage.StorageError) as error:
+        log.say("the key of the server's agents was not kept: %s; the first update will keep it" % error)
 
 
 def _call_patiently(server: Server, request: "Dict[str, Any]") -> "Dict[str, Any]":

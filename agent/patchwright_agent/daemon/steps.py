@@ -14,7 +14,7 @@ from patchwright_agent.daemon import outcomes
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import subprocess
-    from typing import Dict, List, Optional
+    from typing import Dict, List, Optional, Union
 
 MIN_TIMEOUT_SECONDS, MAX_TIMEOUT_SECONDS, DEFAULT_TIMEOUT_SECONDS = 5, 172800, 3600
 KEPT_OUTPUT_BYTES = 64 * 1024  # of each stream; 24,000 are reported
@@ -22,7 +22,11 @@ TRIM_ABOVE_BYTES = 4 * 1024 * 1024  # a stream's file is cut back to what is kep
 STOP_GRACE_SECONDS = 5.0
 _CHECK_SECONDS = 1.0
 TRANSACTION_FILE = "transaction"
+WAITING_FILE = "waiting"  # what the worker says of a transaction that makes no progress
+GOES_ON = "\nThe %s came during a package transaction, which is not cut short and goes on without this command: %s"
 LET_FINISH = "\nThe %s came during a package transaction, which was let finish first."
+
+_CAUSE = {outcomes.CANCELLED: "cancel", outcomes.TIMED_OUT: "time-out"}
 
 # From the moment a script is open for writing until its process has started, no other process may be started: it would
 # inherit the open file, and the script would be refused as "text file busy".
@@ -79,13 +83,17 @@ def timeout_seconds(value: "object") -> int:
 
 
 class StepFolder:
-    """The files of one step in its command's folder: script, and the streams of all of its runs one after the other."""
+    """The files of one step in its command's folder: script, and the streams of all of its runs one after the other.
 
-    def __init__(self, command_dir: str, index: int) -> None:
+    `label` is the step's index, for one of a nested document "outer-inner".
+    """
+
+    def __init__(self, command_dir: str, label: "Union[int, str]") -> None:
         self.command_dir = command_dir
-        self.script = os.path.join(command_dir, "step-%d.sh" % index)
-        self.stdout = os.path.join(command_dir, "step-%d.stdout" % index)
-        self.stderr = os.path.join(command_dir, "step-%d.stderr" % index)
+        self.label = str(label)
+        self.script = os.path.join(command_dir, "step-%s.sh" % label)
+        self.stdout = os.path.join(command_dir, "step-%s.stdout" % label)
+        self.stderr = os.path.join(command_dir, "step-%s.stderr" % label)
 
     def streams(self) -> "List[bytes]":
         """The head of standard output and of standard error; empty where there is no file."""
@@ -109,11 +117,16 @@ def run_script(
 
 
 def run_program(
-    argv: "List[str]", folder: StepFolder, environment: "Dict[str, str]", timeout: float, control: Control
+    argv: "List[str]",
+    folder: StepFolder,
+    environment: "Dict[str, str]",
+    timeout: float,
+    control: Control,
+    cwd: str = "/",
 ) -> Outcome:
-    """Run a program of the agent's own, without any script. Raises Abandoned, OSError when it can't be started."""
+    """Run a program by its arguments. Raises Abandoned, OSError when it can't be started."""
     with starting:
-        process = _start(argv, folder, environment, "/")
+        process = _start(argv, folder, environment, cwd)
     return _attend(process, folder, timeout, control)
 
 
@@ -155,6 +168,11 @@ def _attend(process: "subprocess.Popen[bytes]", folder: StepFolder, timeout: flo
         if not status and (control.is_cancelled or time.monotonic() >= deadline):
             status = outcomes.CANCELLED if control.is_cancelled else outcomes.TIMED_OUT
             was_let_finish = not _kill(process, folder)
+        stalled = _stalled(folder) if was_let_finish and not ended.is_set() else ""
+        if stalled:
+            stdout, stderr = folder.streams()
+            stderr += (GOES_ON % (_CAUSE[status], stalled)).encode("utf-8", "replace")
+            return Outcome(status, outcomes.KILLED, stdout, stderr)
         remaining = deadline - time.monotonic()
         control.wait(min(_CHECK_SECONDS, max(remaining, 0.0)) if not status else _CHECK_SECONDS)
         _trim(folder)
@@ -164,7 +182,7 @@ def _attend(process: "subprocess.Popen[bytes]", folder: StepFolder, timeout: flo
     stdout, stderr = folder.streams()
     if status:
         if was_let_finish:
-            stderr += (LET_FINISH % ("cancel" if status == outcomes.CANCELLED else "time-out")).encode("ascii")
+            stderr += (LET_FINISH % _CAUSE[status]).encode("ascii")
         return Outcome(status, outcomes.KILLED, stdout, stderr)
     if code > 0 and code != outcomes.EXIT_REBOOT and code != outcomes.EXIT_SUCCESS:
         stderr += b"%sfailed to run commands: exit status %d\n" % (b"" if stderr[-1:] in (b"", b"\n") else b"\n", code)
@@ -241,6 +259,15 @@ def _head(path: str) -> bytes:
             return file.read(KEPT_OUTPUT_BYTES)
     except OSError:
         return b""
+
+
+def _stalled(folder: StepFolder) -> str:
+    """What a transaction waits for that makes no progress: nobody may wait for its end."""
+    try:
+        with open(os.path.join(folder.command_dir, WAITING_FILE), "rb") as file:
+            return file.read(2000).decode("utf-8", "replace")
+    except OSError:
+        return ""
 
 
 def _trim(folder: StepFolder) -> None:

@@ -19,13 +19,13 @@ from patchwright_agent.managers import (
 )
 from patchwright_agent.managers.apt_folders import AptFolders
 from patchwright_agent.managers.apt_output import IndexTarget, Policy, Record
+from patchwright_agent.managers.errors import ManagerError
 from patchwright_agent.managers.model import (
     INDEX_MISSING,
     LOCKED,
     MANAGER_FAILED,
     PACKAGES_BROKEN,
     SOURCES_BROKEN,
-    ManagerError,
     ManagerFacts,
     Problem,
     Repository,

@@ -11,7 +11,7 @@ import shutil
 from typing import List, Mapping, NamedTuple, Sequence, Tuple
 
 from patchwright_agent import platform
-from patchwright_agent.managers.model import ManagerError
+from patchwright_agent.managers.errors import ManagerError
 
 _NO_LISTS = ("lock", "partial", "auxfiles")
 _MAX_SOURCE_FILES = 1000

@@ -13,6 +13,7 @@ from patchwright_agent.managers import apt_install_checks as checks
 from patchwright_agent.managers import apt_install_options as options
 from patchwright_agent.managers import apt_install_output as output
 from patchwright_agent.managers.apt_install_checks import Database
+from patchwright_agent.managers.errors import ManagerError
 from patchwright_agent.managers.installer import (
     BROKEN,
     CANCELLED,
@@ -32,7 +33,6 @@ from patchwright_agent.managers.installer import (
     Target,
     Workplace,
 )
-from patchwright_agent.managers.model import ManagerError
 
 TIMEOUT_SECONDS = 300
 DOWNLOAD_SECONDS = 5400  # three quarters of what a patch document's step may take

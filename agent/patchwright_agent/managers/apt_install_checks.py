@@ -6,8 +6,8 @@ from typing import Callable, Dict, List, Mapping, NamedTuple, Optional, Sequence
 from patchwright_agent import run
 from patchwright_agent.managers import apt, apt_assemble, apt_folders, apt_install_output, apt_output, locks
 from patchwright_agent.managers.apt_output import Record
+from patchwright_agent.managers.errors import ManagerError
 from patchwright_agent.managers.installer import BROKEN, DISK_FULL, LOCKED, Change, Slot
-from patchwright_agent.managers.model import ManagerError
 
 TIMEOUT_SECONDS = 120
 DPKG = "/var/lib/dpkg"

@@ -6,8 +6,8 @@ from typing import Iterable, List, Mapping, Sequence, Tuple, Union
 
 from patchwright_agent import platform
 from patchwright_agent.managers import apt_output
+from patchwright_agent.managers.errors import ManagerError
 from patchwright_agent.managers.installer import Change, Target
-from patchwright_agent.managers.model import ManagerError
 
 Item = Union[Target, Change]
 

@@ -5,9 +5,9 @@ nor what a repository's own exclusions hide; those of dnf.conf and version locks
 """
 
 import calendar
-import gc
+import hashlib
 import os
-from typing import Any, Dict, Iterable, List, Set
+from typing import Any, Dict, Iterable, List, Sequence, Set, Tuple
 
 import dnf
 import dnf.goal
@@ -22,6 +22,7 @@ from patchwright_agent.managers.model import Notice
 MAX_OBSOLETED = 500
 # Its list is read here instead, to tell holds from what is not on offer.
 LOCK_PLUGIN = "versionlock"
+TRANSACTION_PLUGINS = ["post-transaction-actions"]  # nothing of theirs is wanted where nothing is installed
 _KERNEL_NAMES = ["kernel", "kernel-core"]
 _ADVISORY_KINDS = {
     hawkey.ADVISORY_SECURITY: "security",
@@ -36,10 +37,33 @@ def facts(request: Dict[str, Any]) -> Dict[str, Any]:
 
     dnf_output reads the answer. Packages of one name stand in version order, the oldest first.
     """
-    gc.disable()  # tens of thousands of small objects, all of them needed to the end
     opened = _opened(request)
     if opened.failures and request["fetch"] == FETCH_NEVER and request["releasever"]:
         opened = _better(opened, request)
+    files = _notice_files(opened.base)
+    cache = NoticeCache(request["notice_cache"], _read_notices)
+    unread = cache.unread(files)
+    if unread:
+        from patchwright_agent.managers.dnf_notices_ahead import ReadAhead  # not above: seldom needed, slow to import
+
+        cache.reader = ReadAhead(unread).read
+    # Neither is read unless it is needed; that shows only when the rest has been.
+    filelists, updateinfo = False, not cache.may_know(files)
+    while True:
+        dnf_child_sack.fill_with(opened.base, filelists, updateinfo)
+        answer = _answer(opened, cache, updateinfo)
+        if answer["broken"] and not filelists:
+            filelists = True  # which package would mend it may depend on its files
+        elif answer["listed"] is None:
+            updateinfo = True
+        else:
+            break
+    cache.save()
+    return answer
+
+
+def _answer(opened: Opened, cache: NoticeCache, updateinfo: bool) -> Dict[str, Any]:
+    """The facts by the sack as it is filled; `listed` is None where the notices would have to be in it."""
     base = opened.base
     query = base.sack.query()
     installed, upgrades = query.installed(), query.upgrades()
@@ -62,17 +86,15 @@ def facts(request: Dict[str, Any]) -> Dict[str, Any]:
         "expired": opened.expired,
         "source_files": _source_files(base),
     }  # type: Dict[str, Any]
-    cache = NoticeCache(request["notice_cache"], _read_notices)
-    answer.update(_notices(base, installed.union(upgrades), cache))
-    cache.save()
+    answer.update(_notices(base, installed.union(upgrades), answer["installed"] + answer["offers"], cache, updateinfo))
     answer.update(_locked(base, offers))
     return answer
 
 
 def _opened(request: Dict[str, Any]) -> Opened:
-    base = dnf_child_sack.configured(request, [LOCK_PLUGIN, *COMMAND_PLUGINS])
+    base = dnf_child_sack.configured(request, [LOCK_PLUGIN, *COMMAND_PLUGINS, *TRANSACTION_PLUGINS])
     base.conf.disable_excludes = ["main"]
-    return dnf_child_sack.fill(base, request["fetch"])
+    return dnf_child_sack.loaded(base, request["fetch"])
 
 
 def _better(opened: Opened, request: Dict[str, Any]) -> Opened:
@@ -97,28 +119,65 @@ def _still_offered(query: Any, present: Iterable[Any]) -> List[Any]:
     return [package for package in available if (package.name, package.arch, package.evr) in have]
 
 
-def _notices(base: Any, query: Any, cache: NoticeCache) -> Dict[str, Any]:
-    """`listed`: rows of name, arch, evr, notice id; `notices`: what is known of each id."""
-    listed = []  # type: List[List[str]]
-    advisories = {}  # type: Dict[str, Any]
-    for named in query.get_advisory_pkgs(hawkey.EQ):
-        advisory = named.get_advisory(base.sack)
-        advisories.setdefault(advisory.id, advisory)
-        version = named.evr
-        listed.append([named.name, named.arch, version if ":" in version else "0:" + version, advisory.id])
+def _notice_files(base: Any) -> List[str]:
+    """The enabled repositories' files of update notices, those that have one."""
+    paths = [repo.get_metadata_path("updateinfo") for repo in base.repos.iter_enabled()]
+    return [path for path in paths if path]
+
+
+def _notices(
+    base: Any, query: Any, rows: Sequence[Sequence[Any]], cache: NoticeCache, updateinfo: bool
+) -> Dict[str, Any]:
+    """`listed`: rows of name, arch, evr, ids of notices; `notices`: what is known of each id.
+
+    `rows` are the packages that `query` finds, by which the cache knows what it was asked before.
+    """
+    files = _notice_files(base)
+    key = _listing_key(base, rows)
+    listed, advisories = cache.listed(files, key), {}  # type: Optional[List[List[Any]]], Dict[str, Any]
+    if listed is None:
+        if not updateinfo:
+            return {"listed": None, "notices": []}
+        advisories, listed = _advisories(base, query)
+    wanted = {identifier for row in listed for identifier in row[3]}
     found = {}  # type: Dict[str, Notice]
-    for repo in base.repos.iter_enabled():
-        path = repo.get_metadata_path("updateinfo")
-        for identifier, notice in (cache.read(path, set(advisories)) if path and advisories else {}).items():
+    for path in files if wanted else ():
+        for identifier, notice in cache.read(path, wanted).items():
             known = found.get(identifier)
             if known is None or notice.updated > known.updated:
                 found[identifier] = notice
-    notices = [found.get(identifier) or _as_dnf_says(advisories[identifier]) for identifier in sorted(advisories)]
+    if wanted.issubset(found):
+        cache.keep_listed(files, key, listed)
+    elif not updateinfo:
+        return {"listed": None, "notices": []}
+    notices = [found.get(identifier) or _as_dnf_says(advisories[identifier]) for identifier in sorted(wanted)]
     return {"listed": listed, "notices": [list(notice) for notice in notices]}
 
 
+def _advisories(base: Any, query: Any) -> Tuple[Dict[str, Any], List[List[Any]]]:
+    """The advisories that list a package of `query`, by id, and the rows of `listed`: dnf's word, modules weighed."""
+    by_package = {}  # type: Dict[Tuple[str, str, str], Set[str]]
+    advisories = {}  # type: Dict[str, Any]
+    for named in query.get_advisory_pkgs(hawkey.EQ):
+        advisory = named.get_advisory(base.sack)
+        identifier, version = advisory.id, named.evr
+        advisories.setdefault(identifier, advisory)
+        key = (named.name, named.arch, version if ":" in version else "0:" + version)
+        by_package.setdefault(key, set()).add(identifier)
+    return advisories, [[*key, sorted(identifiers)] for key, identifiers in sorted(by_package.items())]
+
+
+def _listing_key(base: Any, rows: Sequence[Sequence[Any]]) -> str:
+    """What `_advisories` depends on besides the notices: the packages, the active modules, and dnf itself."""
+    container = getattr(base, "_moduleContainer", None)
+    modules = container.getModulePackages() if container is not None else ()
+    active = sorted(module.getFullIdentifier() for module in modules if container.isModuleActive(module.getId()))
+    lines = [dnf.VERSION, hawkey.VERSION, *active, *("%s %s %s" % tuple(row[:3]) for row in rows)]
+    return hashlib.sha256("\n".join(lines).encode("utf-8", "surrogateescape")).hexdigest()
+
+
 def _read_notices(path: str, wanted: Set[str]) -> Dict[str, Notice]:
-    from patchwright_agent.managers import dnf_updateinfo  # not above: seldom needed, and slow to import
+    from patchwright_agent.managers import dnf_updateinfo  # not above, as with ReadAhead
 
     return dnf_updateinfo.read_file(path, wanted)
 

@@ -1,11 +1,15 @@
 """dnf's configuration, repositories and sack, opened as the `dnf` command opens them. Runs in the child only."""
 
+import configparser
+import glob
+import os
 from typing import Any, Dict, List
 
 import dnf
 import dnf.exceptions
 import dnf.lock
 import dnf.repo
+import hawkey
 
 # Whether metadata are fetched whatever their age, where there are none, or not at all.
 FETCH_ALWAYS = "always"
@@ -46,11 +50,25 @@ def configured(request: Dict[str, Any], disabled_plugins: List[str]) -> Any:
         return base
     if request.get("releasever"):
         base.conf.substitutions["releasever"] = request["releasever"]
-    base.init_plugins(disabled_glob=disabled_plugins)
+    base.init_plugins(disabled_glob=disabled_plugins + _switched_off(list(base.conf.pluginconfpath)))
     base.pre_configure_plugins()
     base.read_all_repos()
     base.configure_plugins()
     return base
+
+
+def _switched_off(conf_folders: List[str]) -> List[str]:
+    """The plugins whose own configuration says `enabled=0`. dnf forgets them too, but imports them first."""
+    found = []
+    for path in [path for folder in conf_folders for path in glob.glob(os.path.join(folder, "*.conf"))]:
+        parser = configparser.ConfigParser(interpolation=None, strict=False)
+        try:
+            parser.read(path, encoding="utf-8")
+            if not parser.getboolean("main", "enabled", fallback=True):
+                found.append(os.path.basename(path)[: -len(".conf")])
+        except (configparser.Error, ValueError):
+            continue  # dnf says so
+    return found
 
 
 def closed(base: Any) -> None:
@@ -64,15 +82,44 @@ def fill(base: Any, fetch: str) -> Opened:
 
     Raises dnf's errors where the rpm database can't be read.
     """
-    opened = Opened(base)
     if fetch == FETCH_NONE:
         base.fill_sack(load_available_repos=False)
-        return opened
+        return Opened(base)
+    opened = loaded(base, fetch)
+    base.fill_sack()
+    return opened
+
+
+def loaded(base: Any, fetch: str) -> Opened:
+    """The first half of `fill`: the metadata are on hand, nothing of them is in a sack yet."""
+    opened = Opened(base)
     with dnf.lock.build_metadata_lock(base.conf.cachedir, base.conf.exit_on_lock):
         for repo in list(base.repos.iter_enabled()):
             _load(opened, repo, fetch)
-    base.fill_sack()
     return opened
+
+
+def fill_with(base: Any, filelists: bool, updateinfo: bool) -> None:
+    """The second half, in part: lists of files and update notices take as long to read as all the rest.
+
+    May be called again for more. What was made of an earlier sack is void then.
+    """
+
+    def add(repo: Any) -> None:  # as Base._add_repo_to_sack does
+        repo.load()
+        try:
+            base.sack.load_repo(
+                repo._repo,
+                build_cache=True,
+                load_filelists=filelists,
+                load_presto=False,
+                load_updateinfo=updateinfo,
+            )
+        except hawkey.Exception as error:
+            raise dnf.exceptions.RepoError("Loading repository '%s' has failed: %s" % (repo.id, error))
+
+    base._add_repo_to_sack = add
+    base.fill_sack()
 
 
 def _load(opened: Opened, repo: Any, fetch: str) -> None:

@@ -31,6 +31,8 @@ class Display(dnf.yum.rpmtrans.TransactionDisplay):
     def progress(self, *event: Any) -> None:
         if event[1] == dnf.callback.PKG_SCRIPTLET:  # a script begins: what the one before it said is not its
             self._said = ""
+            sys.stderr.write("Running scriptlet: %s\n" % event[0])  # worker/stall.py reads it, should it hang
+            sys.stderr.flush()
 
     def scriptout(self, msgs: Any) -> None:
         if msgs:  # bytes, as the script printed them

@@ -8,8 +8,9 @@ import json
 import os
 from typing import Any, Dict, FrozenSet, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
-from patchwright_agent.managers import dnf, locks
+from patchwright_agent.managers import dnf, dnf_asked, locks
 from patchwright_agent.managers import dnf_install_output as output
+from patchwright_agent.managers.errors import ManagerError
 from patchwright_agent.managers.installer import (
     BROKEN,
     CANCELLED,
@@ -25,7 +26,6 @@ from patchwright_agent.managers.installer import (
     Target,
     Workplace,
 )
-from patchwright_agent.managers.model import ManagerError
 from patchwright_agent.text import field
 
 TIMEOUT_SECONDS = 600
@@ -64,7 +64,7 @@ class DnfInstaller(Installer):
         self._notes = []  # type: List[str]
         self._count = 0
         self._interpreter = ""  # known from the first answer on
-        self._metadata = {"fetch": "missing", "cache_dir": "", "releasever": dnf.releasever()}  # type: Dict[str, Any]
+        self._metadata = {"fetch": "missing", "cache_dir": "", "releasever": dnf_asked.releasever()}  # type: Dict[str, Any]
 
     def simulate(self, targets: Sequence[Target], available: Sequence[Target]) -> Simulation:
         """One child answers all the questions that the server is about to ask in this mode, since each costs a start.
@@ -139,7 +139,7 @@ class DnfInstaller(Installer):
         if duplicates:
             words = "dnf ended well"
             if self._transaction(self._begun(), "mend").code:  # its versions are on offer no more
-                release = ["--releasever=" + dnf.releasever()] if dnf.releasever() else []
+                release = ["--releasever=" + dnf_asked.releasever()] if dnf_asked.releasever() else []
                 done = self.workplace.execute(["dnf", "-y", *release, *_MENDING, "remove", "--duplicates"])
                 words = output.last_words(done.output)
             notes.append(
@@ -163,7 +163,7 @@ class DnfInstaller(Installer):
         """The child's answer, by a file: a Plan is longer than an argument may be. Raises ManagerError."""
         path = self._file(word, request)
         try:
-            asked = dnf.Asked(word, request, seconds, path, self._interpreter)
+            asked = dnf_asked.Asked(word, request, seconds, path, self._interpreter)
             answer = asked.answer()
             self._interpreter = asked.interpreter
             return answer
@@ -219,8 +219,8 @@ class DnfInstaller(Installer):
         answer_file = self._file("answer", {})
         request = dict(self._metadata, items=_rows(items), answer_file=answer_file)
         path = self._file(word, request)
-        interpreter = self._interpreter or dnf.interpreters()[0]
-        done = self.workplace.execute(dnf.child_argv(interpreter, word, "@" + path))
+        interpreter = self._interpreter or dnf_asked.interpreters()[0]
+        done = self.workplace.execute(dnf_asked.child_argv(interpreter, word, "@" + path))
         try:
             with open(answer_file, encoding="utf-8") as file:
                 answer = json.load(file)

@@ -129,8 +129,9 @@ def _moment(value: Any, limit: int = 2**31) -> int:
 def _notices(answer: Answer) -> Dict[Tuple[str, str, str], Tuple[Notice, ...]]:
     notices = {row[0]: _notice(row) for row in answer["notices"]}
     listed = {}  # type: Dict[Tuple[str, str, str], Set[Notice]]
-    for name, arch, version, identifier in answer["listed"]:
-        listed.setdefault((field(name), field(arch, 32), field(version)), set()).add(notices[identifier])
+    for name, arch, version, identifiers in answer["listed"]:
+        key = (field(name), field(arch, 32), field(version))
+        listed.setdefault(key, set()).update(notices[identifier] for identifier in identifiers)
     return {key: tuple(sorted(found)) for key, found in listed.items()}
 
 

@@ -11,51 +11,67 @@ import lzma
 import re
 import time
 import xml.etree.ElementTree as ElementTree
-from typing import IO, Any, Dict, Iterable, Set
+from typing import IO, Any, Dict, Iterable, Iterator, Optional, Set, Tuple
 
 from patchwright_agent.managers.model import Notice
 
 MAX_BLOCK_BYTES = 8 * 1024 * 1024  # of one notice; a kernel's with all its packages has some 200 kB
 _CHUNK_BYTES = 1024 * 1024
-_END = b"</update>"
+_BEGIN, _END = b"<update ", b"</update>"
 _PACKAGES, _PACKAGES_END = b"<pkglist>", b"</pkglist>"
 _ID = re.compile(rb"<id>\s*([^<]{1,255}?)\s*</id>")
 _DATE = re.compile(r"\s*(\d{4})-(\d{1,2})-(\d{1,2})(?:[T ]+(\d{1,2})(?::(\d{1,2})(?::(\d{1,2}))?)?)?")
 _EPOCH_SECONDS = re.compile(r"\s*(\d{9,10})(?:\.\d+)?\s*\Z")
 _OPENERS = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}  # type: Dict[str, Any]
-_READ_ERRORS = (OSError, EOFError, lzma.LZMAError)
+READ_ERRORS = (OSError, EOFError, lzma.LZMAError)
 
 
 def read_file(path: str, wanted: Set[str]) -> Dict[str, Notice]:
-    """The wanted notices of one repository's file; {} where its compression is none that Python reads."""
-    opener = _OPENERS.get(path[path.rfind(".") :]) or (open if path.endswith(".xml") else None)
-    if opener is None:
-        return {}
+    """The wanted notices of one repository's file; {} where it cannot be read to its end."""
     try:
-        with opener(path, "rb") as stream:
-            return {notice.id: notice for notice in read(stream, wanted)}
-    except _READ_ERRORS:
+        notices = [parsed(block) for _, block in file_blocks(path, _encoded(wanted))]
+    except READ_ERRORS:
         return {}
+    return {notice.id: notice for notice in notices if notice is not None}
 
 
 def read(stream: "IO[bytes]", wanted: Set[str]) -> Iterable[Notice]:
     """The notices whose ids are `wanted`, in the file's order."""
-    ids = {identifier.encode("utf-8") for identifier in wanted}
+    notices = (parsed(block) for _, block in _blocks(stream, _encoded(wanted)))
+    return (notice for notice in notices if notice is not None)
+
+
+def file_blocks(path: str, wanted: Optional[Set[bytes]]) -> Iterator[Tuple[bytes, bytes]]:
+    """The id and the text for `parsed` of each wanted notice of a file, of each at all if `wanted` is None.
+
+    Nothing where its compression is none that Python reads. Raises one of READ_ERRORS.
+    """
+    opener = _OPENERS.get(path[path.rfind(".") :]) or (open if path.endswith(".xml") else None)
+    if opener is not None:
+        with opener(path, "rb") as stream:
+            yield from _blocks(stream, wanted)
+
+
+def _encoded(wanted: Set[str]) -> Set[bytes]:
+    return {identifier.encode("utf-8", "surrogateescape") for identifier in wanted}
+
+
+def _blocks(stream: "IO[bytes]", wanted: Optional[Set[bytes]]) -> Iterator[Tuple[bytes, bytes]]:
     rest = b""
     while True:
         chunk = stream.read(_CHUNK_BYTES)
         if not chunk:
             return
-        blocks = (rest + chunk).split(_END)
-        rest = blocks.pop()
-        if len(rest) > MAX_BLOCK_BYTES:
-            rest = b""
-        for block in blocks:
-            found = _ID.search(block)
-            if found and found.group(1) in ids:
-                notice = _parsed(_without_packages(block[max(block.find(b"<update "), 0) :]) + _END)
-                if notice is not None:
-                    yield notice
+        content = rest + chunk
+        begin, end = 0, content.find(_END)
+        while end >= 0:
+            found = _ID.search(content, begin, end)
+            if found and (wanted is None or found.group(1) in wanted):
+                block = content[max(content.find(_BEGIN, begin, end), begin) : end]
+                yield found.group(1), _without_packages(block) + _END
+            begin = end + len(_END)
+            end = content.find(_END, begin)
+        rest = content[begin:] if len(content) - begin <= MAX_BLOCK_BYTES else b""
 
 
 def _without_packages(block: bytes) -> bytes:
@@ -64,7 +80,7 @@ def _without_packages(block: bytes) -> bytes:
     return block[:begin] + block[end + len(_PACKAGES_END) :] if 0 <= begin < end else block
 
 
-def _parsed(block: bytes) -> Any:
+def parsed(block: bytes) -> Optional[Notice]:
     """One <update> element, None if it is not well-formed. No document type can stand in it, so no entity expands."""
     try:
         element = ElementTree.fromstring(block)  # noqa: S314

@@ -13,10 +13,6 @@ MANAGER_FAILED = "MANAGER_FAILED"
 SOURCES_BROKEN = "SOURCES_BROKEN"
 
 
-class ManagerError(Exception):
-    """The package manager cannot be asked at all; the message says why and what repairs it."""
-
-
 class Repository(NamedTuple):
     """Where versions come from; "" where the repository says nothing. `site` is a host name, without port or path.
 

@@ -8,7 +8,7 @@ from patchwright_agent.daemon import identity, storage
 from patchwright_agent.daemon.clock import Clock
 from patchwright_agent.daemon.credentials import Credentials, NoCredentials
 from patchwright_agent.daemon.node import Node
-from patchwright_agent.managers.model import ManagerError
+from patchwright_agent.managers.errors import ManagerError
 from patchwright_agent.platform import UnsupportedPlatform
 from patchwright_agent.worker import collect, report
 from patchwright_agent.worker.collect import CollectRequest

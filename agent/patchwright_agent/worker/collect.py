@@ -5,10 +5,10 @@ import time
 from typing import NamedTuple, Optional, Sequence, Tuple
 
 from patchwright_agent import __version__, platform
-from patchwright_agent.managers.model import ManagerFacts
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from patchwright_agent.managers.model import ManagerFacts
     from patchwright_agent.worker.facts import Document
     from patchwright_agent.worker.stale_services import StaleService
 
@@ -57,14 +57,17 @@ def collect(request: CollectRequest) -> "Document":
 
 
 def _of_dnf(request: CollectRequest, folder: str) -> "Tuple[ManagerFacts, Sequence[StaleService]]":
-    from patchwright_agent.managers import dnf
+    from patchwright_agent.managers import dnf_asked
 
     cache = os.path.join(os.path.abspath(request.state_dir), "dnf-notices.json")
-    asked = dnf.start(dnf.Request(request.refresh, _index_dir(request, folder) if _owns_lists(request) else "", cache))
+    own = _index_dir(request, folder) if _owns_lists(request) else ""
+    asked = dnf_asked.start(dnf_asked.Request(request.refresh, own, cache))
+    from patchwright_agent.managers import dnf
+    from patchwright_agent.worker import facts  # noqa: F401 (while dnf is at work: it is needed afterwards)
     from patchwright_agent.worker.stale_services import stale_services
 
     services = stale_services()  # looks at every process
-    return asked.facts(), services
+    return dnf.facts(asked), services
 
 
 def _of_apt(request: CollectRequest, folder: str) -> "Tuple[ManagerFacts, Sequence[StaleService]]":

@@ -20,6 +20,7 @@ class Ending:
     def __init__(self, command_dir: str = "", tell: Callable[[str], None] = str) -> None:
         self.is_asked = False
         self._is_protected = False
+        self.command_dir = command_dir
         self._path = os.path.join(command_dir, TRANSACTION_FILE) if command_dir else ""
         self._tell = tell
 

@@ -5,11 +5,13 @@ reboot) goes on where the last one stopped, and nothing is applied twice.
 Source: docs/reference/worker-protocol.md.
 """
 
+import os
 import re
 import time
 from typing import Callable, NamedTuple, Optional, Sequence, Tuple
 
 from patchwright_agent import platform
+from patchwright_agent.managers.errors import ManagerError
 from patchwright_agent.managers.installer import (
     BROKEN,
     CANCELLED,
@@ -23,7 +25,6 @@ from patchwright_agent.managers.installer import (
     Installer,
     Workplace,
 )
-from patchwright_agent.managers.model import ManagerError
 from patchwright_agent.worker import report, settle
 from patchwright_agent.worker.ending import Ending
 from patchwright_agent.worker.facts import Document
@@ -32,6 +33,7 @@ from patchwright_agent.worker.order import Order, Outcome
 from patchwright_agent.worker.plan import Plan, UnusablePlan, difference, parse_plan
 from patchwright_agent.worker.run_journal import APPLIED, APPLYING, FINISHED, PLANNED, BadRunId, Entry, RunJournal
 from patchwright_agent.worker.server_calls import Refused, ServerCalls, Unanswered
+from patchwright_agent.worker.stall import RUN_WAITING_FILE, WAITING_FILE
 from patchwright_agent.worker.transactions import Transactions
 
 LET_FINISH = "The end of this run was asked for during the package transaction, which was let finish."
@@ -79,7 +81,7 @@ class _Install:
         self._order = order
         self._journal = RunJournal(means.state_dir, order.run_id)
         self._journal.prepare()
-        self._transactions = Transactions(self._journal.folder, report.tell)
+        self._transactions = Transactions(self._journal.folder, report.tell, _waiting_paths(means))
         self._installer = means.installer(
             Workplace(self._journal.folder, self._transactions.execute, lambda: means.ending.is_asked, report.tell)
         )
@@ -192,7 +194,7 @@ class _Install:
             applied.problem_code,
             plan.digest,
             applied.failures,
-            applied.notes,
+            (*applied.notes, *self._transactions.watch.notes),
         )
 
     def _begin(self) -> None:
@@ -226,6 +228,13 @@ class _Install:
         entry = Entry(state, plan.wire, settled_at, is_second, platform.boot_id())
         self._journal.write(entry)
         return entry
+
+
+def _waiting_paths(means: InstallMeans) -> Sequence[str]:
+    """Where a transaction that makes no progress is told of, for the daemon and for the next run."""
+    folder = means.ending.command_dir
+    own = [os.path.join(folder, WAITING_FILE)] if folder else []
+    return [*own, os.path.join(means.state_dir, RUN_WAITING_FILE)]
 
 
 def missing_items(plan: Plan, installer: Installer) -> Sequence[Change]:

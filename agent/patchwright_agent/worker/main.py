@@ -1,13 +1,14 @@
 """The worker's commands: `facts` prints this host's facts, `patch` carries out a run, `report` follows a boot."""
 
-import argparse
+import gc
 import os
 import sys
-from typing import List, NoReturn
+from typing import List
 
-from patchwright_agent.managers.model import ManagerError
+from patchwright_agent.managers.errors import ManagerError
 from patchwright_agent.platform import UnsupportedPlatform
 from patchwright_agent.worker import collect, report
+from patchwright_agent.worker.arguments import Arguments, read
 from patchwright_agent.worker.collect import CollectRequest
 from patchwright_agent.worker.ending import Ending
 
@@ -17,7 +18,7 @@ def main(argv: List[str]) -> int:
     ending = Ending(os.environ.get("PATCHWRIGHT_COMMAND_DIR", ""), report.tell)
     ending.listen()
     token = os.environ.pop("PATCHWRIGHT_TOKEN", "")  # a secret: no child, no traceback and no core of ours may carry it
-    arguments = _parser().parse_args(argv)
+    arguments = read(argv)
     state_dir = os.path.abspath(arguments.state_dir or collect.default_state_dir())
     if arguments.command == "facts":
         return _facts(arguments, state_dir)
@@ -28,34 +29,8 @@ def main(argv: List[str]) -> int:
     return _patch(arguments, state_dir, token, ending)
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog="patchwright-agent")
-    commands = parser.add_subparsers(dest="command")
-    commands.required = True
-    common = _Parser(add_help=False)
-    common.add_argument("--state-dir", help="the agent's folder (default: PATCHWRIGHT_STATE_DIR, else the usual place)")
-    printed = commands.add_parser("facts", parents=[common], help="print the facts of this host; needs no server")
-    refresh = printed.add_mutually_exclusive_group()
-    refresh.add_argument("--refresh", action="store_true", help="fetch the package indexes first (root: the system's)")
-    refresh.add_argument("--no-refresh", action="store_true", help="never fetch, even if there are no indexes")
-    printed.add_argument("--index-dir", default="", help="keep own package indexes in this folder")
-    printed.add_argument("--pretty", action="store_true", help="indented, for people")
-    patch = commands.add_parser("patch", parents=[common], help="carry out the patch operation that the server orders")
-    patch.add_argument("--scan-only", action="store_true", help="refuse everything but a scan; fetch nothing")
-    commands.add_parser("report", parents=[common], help="report the facts as the node itself, as once after each boot")
-    return parser
-
-
-class _Parser(argparse.ArgumentParser):
-    """Ends with 64 on wrong usage: 2 means something else to the server (a dependency failure)."""
-
-    def error(self, message: str) -> NoReturn:
-        report.tell(message)
-        self.print_usage(sys.stderr)
-        raise SystemExit(report.EXIT_USAGE)
-
-
-def _facts(arguments: argparse.Namespace, state_dir: str) -> int:
+def _facts(arguments: Arguments, state_dir: str) -> int:
+    gc.disable()  # tens of thousands of small objects, all of them needed to the end
     refresh = True if arguments.refresh else (False if arguments.no_refresh else None)
     try:
         document = collect.collect(CollectRequest(state_dir, refresh, arguments.index_dir))
@@ -75,7 +50,7 @@ def _facts(arguments: argparse.Namespace, state_dir: str) -> int:
     return report.EXIT_FAILURE if failure else report.EXIT_SUCCESS
 
 
-def _patch(arguments: argparse.Namespace, state_dir: str, token: str, ending: Ending) -> int:
+def _patch(arguments: Arguments, state_dir: str, token: str, ending: Ending) -> int:
     # Not above: `facts` needs neither HTTP nor TLS nor runs, and is quick without.
     from patchwright_agent import transport
     from patchwright_agent.worker import patch_run, scope

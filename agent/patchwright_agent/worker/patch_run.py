@@ -6,8 +6,8 @@ The server decides, this host reports and does. Whatever happens after the order
 from typing import Callable, NamedTuple
 
 from patchwright_agent import __version__
+from patchwright_agent.managers.errors import ManagerError
 from patchwright_agent.managers.installer import DISK_FULL, Installer, Workplace
-from patchwright_agent.managers.model import ManagerError
 from patchwright_agent.platform import UnsupportedPlatform
 from patchwright_agent.worker import report
 from patchwright_agent.worker.ending import Ending

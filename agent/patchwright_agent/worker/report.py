@@ -2,7 +2,6 @@
 
 import os
 import sys
-import tempfile
 
 from patchwright_agent import text
 
@@ -28,6 +27,8 @@ def tell(message: str) -> None:
 
 def write_atomically(path: str, content: str) -> None:
     """Replace `path`: readers see the old content or the new, never half of it. Readable by its owner alone."""
+    import tempfile  # not above: `facts` writes no file, and is quick without
+
     folder = os.path.dirname(path)
     os.makedirs(folder, mode=0o700, exist_ok=True)
     descriptor, temporary = tempfile.mkstemp(prefix=os.path.basename(path) + ".", dir=folder)

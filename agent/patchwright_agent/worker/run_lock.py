@@ -10,6 +10,7 @@ import time
 from typing import Callable
 
 from patchwright_agent import platform, text
+from patchwright_agent.worker.stall import RUN_WAITING_FILE
 
 WAIT_SECONDS = 60
 BOOT_REPORT = "facts after a boot"
@@ -58,8 +59,10 @@ class RunLock:
             holder = text.field(platform.small_file(self._path), 200) or "unknown"
             limit = BOOT_REPORT_SECONDS if holder.endswith(", " + BOOT_REPORT) else WAIT_SECONDS
             if waited >= limit and not holder.endswith(", " + self._name):
+                why = text.field(platform.small_file(os.path.join(os.path.dirname(self._path), RUN_WAITING_FILE)))
                 raise RunLocked(
-                    "another patch run (%s) did not end within %d seconds; try again when it has" % (holder, limit)
+                    "another patch run (%s) did not end within %d seconds; try again when it has%s"
+                    % (holder, limit, " (%s)" % why if why else "")
                 )
             self._sleep(_POLL_SECONDS)
             waited += _POLL_SECONDS

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from patchwright.core.commands import Command, Invocation, StepResult
+from patchwright.core.documents import steps_of
 from patchwright.core.rates import DEFAULT_MAX_CONCURRENCY, DEFAULT_MAX_ERRORS
 
 _ECHOED = (
@@ -97,7 +98,7 @@ def _plugin_to(step: StepResult, command: Command) -> dict[str, Any]:
 def step_to(invocation: Invocation, command: Command, step: StepResult) -> dict[str, Any]:
     """The answer of GetCommandInvocation: one invocation with one of its steps."""
     step = _ended_with(step, invocation)
-    one_step = len(command.content["mainSteps"]) == 1
+    one_step = len(steps_of(command.content)) == 1
     status, details = (
         (invocation.details.status, str(invocation.details)) if one_step else (step.status, step.status_details)
     )

@@ -1,24 +1,30 @@
 """Run Command: sending, cancelling, listing commands and reading their results. Source: operations.md 3."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from patchwright.api.command_fields import command_to, invocation_to, step_to
 from patchwright.api.context import Answer, Context, Request
 from patchwright.api.registry import registry
+from patchwright.core.builtin_patch_documents import NOOP
 from patchwright.core.commands import Command
+from patchwright.core.document_parameters import check_parameters
+from patchwright.core.document_rules import arn_of
+from patchwright.core.documents import Document
 from patchwright.core.errors import Invalid, Kind, NotFound
 from patchwright.core.tags import TaggedType
 from patchwright.core.targets import targets_from
+from patchwright.core.values import Scope
 from patchwright.flows.cancel_command import cancel_command, cancellable
-from patchwright.flows.send_command import find_document, select_nodes, send_command
+from patchwright.flows.find_document import command_name, find_document, locate, tags_of
+from patchwright.flows.send_command import check_document, select_nodes, send_command
+from patchwright.flows.sent_documents import nested_documents
 from patchwright.store import commands, tags
 from patchwright.store.columns import to_micros
 from patchwright.store.commands import CommandFilter
 
 MAX_PAGE = 50
-_DOCUMENT_ARN = ":document/"
 _STAGES = ("Executing", "Complete")
 _COMMAND_STATUSES = frozenset(
     {
@@ -60,13 +66,13 @@ _INVOCATION_STATUSES = frozenset(
 @registry.serves("SendCommand")
 def send(ctx: Context, req: Request) -> Answer:
     """Make a command; its invocations can be read before this answers."""
-    name = req["DocumentName"]
     if req.get("DocumentHash") and req.get("DocumentHashType", "Sha256") != "Sha256":
         raise Invalid(Kind.REQUEST, "DocumentHashType must be Sha256: Sha1 protects nothing any more.")
-    document = find_document(
-        name.split(_DOCUMENT_ARN)[-1], req.get("DocumentVersion", "$DEFAULT"), sha256=req.get("DocumentHash") or None
-    )
-    ctx.require(f"arn:aws:ssm:{ctx.scope.region}::document/{document.name}")
+    located = locate(ctx.scope, req["DocumentName"])
+    ctx.require(located.arn, tags_of(ctx.tx, ctx.scope, located))
+    document = find_document(ctx.tx, ctx.scope, located, selector=req.get("DocumentVersion")).document
+    check_document(document, sha256=req.get("DocumentHash") or None)
+    _require_nested(ctx, document, req.get("Parameters", {}))
     chosen = select_nodes(
         ctx.tx, ctx.scope, node_ids=req.get("InstanceIds", ()), targets=targets_from(req.get("Targets", ()))
     )
@@ -83,6 +89,20 @@ def send(ctx: Context, req: Request) -> Answer:
         fast_start=ctx.service.fast_start,
     )
     return {"Command": command_to(command, fresh=True)}
+
+
+def _require_nested(ctx: Context, document: Document, given: Mapping[str, list[str]]) -> None:
+    """What the command makes nodes fetch must be there, and its sender must be allowed to send that as well."""
+    values = check_parameters(document, given)
+    noop = arn_of(ctx.scope, NOOP, builtin=True)  # stands where a hook is not used: whoever may send one may send that
+    for nested in nested_documents(ctx.tx, ctx.scope, document.content, values):
+        if nested.located is not None and nested.located.arn != noop:
+            ctx.require(nested.located.arn, tags_of(ctx.tx, ctx.scope, nested.located))
+        if nested.found is None:
+            which = f"{nested.name}:{nested.version}" if nested.version else nested.name
+            raise Invalid(
+                Kind.PARAMETERS, f"Step {nested.step} runs document {which}, which does not exist. Nothing was sent."
+            )
 
 
 def _require_nodes(ctx: Context, node_ids: Sequence[str]) -> None:
@@ -113,7 +133,7 @@ def _kept(req: Request) -> dict[str, Any]:
 def list_commands(ctx: Context, req: Request) -> Answer:
     """Commands of this account and region, newest first."""
     ctx.require("*")
-    wanted = _filter_from(req, _COMMAND_STATUSES, stages=True)
+    wanted = _filter_from(ctx.scope, req, _COMMAND_STATUSES, stages=True)
     if req.get("InstanceId") and "Pending" in (wanted.statuses or ()):
         raise Invalid(Kind.REQUEST, "InstanceId can't be combined with the filter Status=Pending.")
     limit = req.get("MaxResults", MAX_PAGE)
@@ -128,7 +148,7 @@ def list_commands(ctx: Context, req: Request) -> Answer:
 def list_command_invocations(ctx: Context, req: Request) -> Answer:
     """Invocations, newest command first; an unknown command id gives an empty list, as the managed service does."""
     ctx.require("*")
-    wanted = _filter_from(req, _INVOCATION_STATUSES, stages=False)
+    wanted = _filter_from(ctx.scope, req, _INVOCATION_STATUSES, stages=False)
     limit = req.get("MaxResults", MAX_PAGE)
     place = ctx.cursor(req)
     found = commands.invocation_page(
@@ -173,7 +193,7 @@ def _chosen(command: Command, steps: list[Any], name: str | None) -> Any:
     raise Invalid(Kind.INVOCATION, f"'{name[:100]}' is not a step of the command: {', '.join(names)}.")
 
 
-def _filter_from(req: Request, statuses: frozenset[str], *, stages: bool) -> CommandFilter:
+def _filter_from(scope: Scope, req: Request, statuses: frozenset[str], *, stages: bool) -> CommandFilter:
     """CommandFilters [{key, value}] -> what the store selects by. Raises Invalid for unknown keys and values."""
     values: dict[str, Any] = {"command_id": req.get("CommandId"), "node_id": req.get("InstanceId")}
     for entry in req.get("Filters", ()):
@@ -184,7 +204,7 @@ def _filter_from(req: Request, statuses: frozenset[str], *, stages: bool) -> Com
             case "InvokedBefore":
                 values["before"] = _instant(key, value)
             case "DocumentName":
-                values["document_name"] = value.split(_DOCUMENT_ARN)[-1]
+                values["document_name"] = command_name(scope, value)
             case "Status":
                 chosen = value.replace(" ", "")
                 if chosen not in statuses:

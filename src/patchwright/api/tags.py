@@ -8,12 +8,14 @@ from patchwright.api.baseline_ids import baseline_id_from, require_baseline
 from patchwright.api.context import Answer, Context, Request
 from patchwright.api.registry import registry
 from patchwright.api.tagsets import tags_from, tags_to
+from patchwright.core.builtin_documents import BUILTIN
 from patchwright.core.errors import Invalid, InvalidId, Kind, NotFound
 from patchwright.core.predefined import BY_ID
 from patchwright.core.tags import TaggedType
 from patchwright.flows import change_tags
 from patchwright.flows.find_baseline import find_baseline
-from patchwright.store import nodes, tags
+from patchwright.flows.find_document import locate, tags_of
+from patchwright.store import documents, nodes, tags
 
 _NODE_ID = re.compile(r"m?i-[0-9a-f]{8}(?:[0-9a-f]{9})?")
 
@@ -58,7 +60,7 @@ def _located(ctx: Context, req: Request) -> _Tagged:
 
 def _changeable(found: _Tagged) -> _Tagged:
     if found.ours:
-        raise InvalidId(Kind.RESOURCE, "The tags of a predefined patch baseline can't be changed.", id=found.id)
+        raise InvalidId(Kind.RESOURCE, "The tags of what the service owns can't be changed.", id=found.id)
     return found
 
 
@@ -84,7 +86,21 @@ def _node(ctx: Context, text: str) -> _Tagged:
     return _Tagged(kind=TaggedType.MANAGED_INSTANCE, id=node_id)
 
 
+def _document(ctx: Context, text: str) -> _Tagged:
+    try:
+        located = locate(ctx.scope, text)
+    except NotFound as foreign:
+        raise InvalidId(Kind.RESOURCE, foreign.message, id=foreign.id) from None
+    ctx.require(located.arn, tags_of(ctx.tx, ctx.scope, located))
+    if located.builtin and located.ref.name in BUILTIN:
+        return _Tagged(kind=TaggedType.DOCUMENT, id=located.ref.name, ours=True)
+    if located.owner != ctx.scope.account or documents.find(ctx.tx, ctx.scope, located.ref.name) is None:
+        raise InvalidId(Kind.RESOURCE, f"Document {located.ref.name} does not exist.", id=located.ref.name)
+    return _Tagged(kind=TaggedType.DOCUMENT, id=located.ref.name)
+
+
 _LOCATE: dict[str, Callable[[Context, str], _Tagged]] = {
     TaggedType.PATCH_BASELINE: _baseline,
     TaggedType.MANAGED_INSTANCE: _node,
+    TaggedType.DOCUMENT: _document,
 }

@@ -16,7 +16,6 @@ from patchwright.core.baselines import PatchBaseline
 from patchwright.core.bulk_records import UNKNOWN, Ids, Records
 from patchwright.core.filters import Facets, facets_of
 from patchwright.core.judgement import Catalogue, ReleaseSource
-from patchwright.core.lists import listed
 from patchwright.core.patches import Notice, PackageVersion
 from patchwright.core.releases import Release, release_of
 
@@ -89,18 +88,17 @@ class View:
         releases = [_release_on(day) for day in self.days]
         effects = _interned([_effect(release, approver) for release in releases])
         rows = np.asarray(list(self.descriptions), np.int64).reshape(-1, 3)
-        combined = (rules.of[rows[:, 0]] * len(self.words) + rows[:, 1]) * len(effects.values) + effects.of[rows[:, 2]]
+        felt = _felt(rules.values, effects.values)
+        combined = rules.of[rows[:, 0]] * len(effects.values) + effects.of[rows[:, 2]]
+        combined = np.asarray(felt, np.int64).take(combined) * len(self.words) + rows[:, 1]
         present, first, inverse = np.unique(combined, return_index=True, return_inverse=True)
         words, singles, alike, seen = list(self.words), [], [], []
-        for one, day in zip(present.tolist(), rows[first, 2].tolist(), strict=True):
-            rest, effect = divmod(one, len(effects.values))
-            matched, security = rules.values[rest // len(words)]
-            classification, severity = words[rest % len(words)]
-            # A day has a say through the rules that match alone.
-            felt = tuple(effects.values[effect][rule - 1] for rule in matched)
+        for one, (facets_number, _, day) in zip(present.tolist(), rows[first].tolist(), strict=True):
+            matched, security = rules.values[rules.of[facets_number]]
+            classification, severity = words[one % len(words)]
             # The vendor's severity only decides between several notices.
-            singles.append((matched, security, classification, felt))
-            alike.append((matched, security, classification, severity, felt))
+            singles.append((one // len(words), classification))
+            alike.append((one // len(words), classification, severity))
             seen.append((Seen(matched, releases[day], classification, severity), security))
         single, several = _interned(singles), _interned(alike)
         of_single, of_several = single.of[inverse], several.of[inverse]
@@ -118,6 +116,16 @@ class View:
                     parts = [seen[int(inverse[description])] for description in descriptions]
                     examples.append(([part for part, _ in parts], parts[0][1]))
         return Kinds(of_profile, examples)
+
+
+def _felt(rules: Sequence[tuple[tuple[int, ...], bool]], effects: Sequence[tuple[object, ...]]) -> list[int]:
+    """For each pair of what matches and what a day means a number: a day has a say through the rules that match."""
+    known: dict[object, int] = {}
+    return [
+        known.setdefault((matched, security, tuple(effect[rule - 1] for rule in matched)), len(known))
+        for matched, security in rules
+        for effect in effects
+    ]
 
 
 class Kinds(NamedTuple):
@@ -171,7 +179,7 @@ class Profiles:
         if len(self._views) > MAX_VIEWS:
             self._views.clear()
         view = self._views.setdefault((approver.product, dates.key), View())
-        view.known = _grown(view.known, len(self._records.versions))
+        view.known = grown(view.known, len(self._records.versions))
         for number in numbers[view.known.take(numbers) == UNKNOWN].tolist():
             view.known[number] = view.number(self._records.versions[number], approver.product, approver.catalogue)
         kinds = view.kinds(approver)
@@ -181,48 +189,7 @@ class Profiles:
         return Kinds(found, kinds.examples)
 
 
-class Lists:
-    """Whether a list of patches names a version. A changed list asks only for what is different in it."""
-
-    def __init__(self, records: Records) -> None:
-        self._records = records
-        self._answers: dict[tuple[str, ...], NDArray[np.int8]] = {}
-
-    def named(self, entries: tuple[str, ...], numbers: Ids) -> Bools:
-        """For each version whether any of `entries` names it."""
-        if not entries:
-            return np.zeros(len(numbers), np.bool_)
-        answers = self._answers.pop(entries, None)
-        if answers is None:
-            answers = self._derived(entries, numbers)
-        answers = _grown(answers, len(self._records.versions))
-        self._ask(answers, numbers[answers.take(numbers) == UNKNOWN], entries)
-        self._answers[entries] = answers
-        if len(self._answers) > MAX_LISTS:
-            del self._answers[next(iter(self._answers))]
-        return np.asarray(answers.take(numbers) == 1, np.bool_)
-
-    def _ask(self, answers: NDArray[np.int8], numbers: Ids, entries: tuple[str, ...]) -> None:
-        versions = self._records.versions
-        for number in numbers.tolist():
-            answers[number] = listed(versions[number], entries) is not None
-
-    def _derived(self, entries: tuple[str, ...], numbers: Ids) -> NDArray[np.int8]:
-        """What the answers for the list that has most in common with this one already say."""
-        wanted = set(entries)
-        known = max(self._answers, key=lambda known: len(wanted.intersection(known)), default=())
-        if not wanted.intersection(known):
-            return np.full(0, UNKNOWN, np.int8)
-        before = _grown(self._answers[known], len(self._records.versions))
-        answers = np.full(len(before), UNKNOWN, np.int8)
-        if wanted.issuperset(known):
-            answers[before == 1] = 1
-        added = tuple(entry for entry in entries if entry not in set(known))
-        self._ask(answers, numbers[before.take(numbers) == 0], added)
-        return answers
-
-
-def _grown(array: NDArray[Number], size: int) -> NDArray[Number]:
+def grown(array: NDArray[Number], size: int) -> NDArray[Number]:
     if len(array) >= size:
         return array
     grown = np.full(size, UNKNOWN, array.dtype)

@@ -6,6 +6,7 @@ Source: judging.md 4 and 9.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,7 +27,7 @@ class Numbering:
         self._dense: Ids = np.full(1, UNKNOWN, np.int32)
         self.count = 0
 
-    def unknown(self, ids: Ids) -> Ids:
+    def unknown(self, ids: NDArray[Any]) -> NDArray[Any]:
         """Those of `ids` that have no number yet, each once, ascending."""
         if not len(ids):
             return ids
@@ -40,9 +41,13 @@ class Numbering:
             self._dense[np.asarray(ids)] = np.arange(self.count, self.count + len(ids), dtype=np.int32)
             self.count += len(ids)
 
-    def dense(self, ids: Ids) -> Ids:
+    def dense(self, ids: NDArray[Any]) -> Ids:
         """The numbers of known ids, in their order."""
         return self._dense.take(ids)
+
+    def one(self, id: int) -> int:
+        """The number of one known id."""
+        return int(self._dense[id])
 
     def _reach(self, highest: int) -> None:
         if highest >= len(self._dense):

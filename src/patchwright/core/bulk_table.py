@@ -3,17 +3,20 @@
 The rules run once for each kind of version and of unit, by `judge_slot` and `count` themselves; arrays only look up.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from functools import cache
-from operator import attrgetter
+from operator import attrgetter, sub
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from patchwright.core.approval import Approval, Approver, Trace
-from patchwright.core.bulk_memos import Dates, Lists, Profiles
+from patchwright.core.baselines import RejectedAction
+from patchwright.core.bulk_lists import Lists
+from patchwright.core.bulk_memos import Dates, Profiles
 from patchwright.core.bulk_records import Ids, Records
 from patchwright.core.judge import HostHistory, count, judge_slot, levels_of
 from patchwright.core.judgement import Counts
@@ -77,6 +80,28 @@ class _Standing:
     classification: str
 
 
+class Steps:
+    """Outcomes by how the versions of a slot stand, kept from one table to the next.
+
+    Beside the approvals only the family and what is done with rejected patches have a say in a slot.
+    """
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[Family, RejectedAction, Outcome | None, _Standing], Outcome] = {}
+
+    def outcome(
+        self, approver: Approver, before: Outcome | None, standing: _Standing, make: Callable[[], Outcome]
+    ) -> Outcome:
+        """Of a slot that came to `before` (None: nothing is installed yet) and has one version more."""
+        key = (approver.family, approver.baseline.rejected_patches_action, before, standing)
+        found = self._known.get(key)
+        if found is None:
+            if len(self._known) > MAX_OUTCOMES:
+                self._known.clear()
+            found = self._known[key] = make()
+        return found
+
+
 class Place(NamedTuple):
     """A slot of some pair: a unit, or an installed version that nothing speaks of."""
 
@@ -92,14 +117,15 @@ class Table:
     """
 
     def __init__(
-        self, records: Records, approver: CountingApprover, profiles: Profiles, lists: Lists, dates: Dates
+        self, records: Records, approver: CountingApprover, profiles: Profiles, lists: Lists, dates: Dates, steps: Steps
     ) -> None:
         self.approver = approver
+        self._steps = steps
         self._records = records
         numbers = records.of_family(approver.family)
         kind, approvals = self._approvals(numbers, profiles, lists, dates)
         self._approvals_of_kind = approvals
-        self._kind_of = np.zeros(len(records.versions), np.int64)
+        self._kind_of = np.zeros(len(records.versions), np.int32)
         self._kind_of[numbers] = kind
         self.instants: list[datetime] = sorted({a.next_change_at for a in approvals if a.next_change_at is not None})
         self.ranks = self._ranks(numbers, kind, approvals)
@@ -108,12 +134,12 @@ class Table:
         standings = np.asarray([known.setdefault(_standing(a), len(known)) for a in approvals], np.int64)
         self._standing_of = np.zeros(len(records.versions), np.int64)
         self._standing_of[numbers] = standings[kind]
-        self._standings = len(known)
+        self._standings = list(known)
         alone, self.codes = self._alone(numbers)
         differences, self.unit_codes = self._units(alone)
         self.rows, self.unit_rows = _array(alone), _array(differences)
         # Only needed on the way here, and tables are kept for a while.
-        del self._approvals_of_kind, self._kind_of, self._standing_of, self._longer, self._states
+        del self._standing_of, self._longer, self._states
         self._outcomes: dict[tuple[Place, frozenset[str], frozenset[str]], Outcome] = {}
         self.early = {
             unit
@@ -132,9 +158,21 @@ class Table:
         if key not in self._outcomes:
             if len(self._outcomes) > MAX_OUTCOMES:
                 self._outcomes.clear()
-            of = self._records.slot_of_unit if place.is_unit else self._records.slot_of_version
-            self._outcomes[key] = outcome_of(of(place.number), self.approver, history)
+            if place.is_unit:
+                seen = self._records.slot_of_unit(place.number)
+                self._remember([*self._records.stands_for(place.number), *self._records.offers[place.number]])
+            else:
+                seen = self._records.slot_of_version(place.number)
+                self._remember([place.number])
+            self._outcomes[key] = outcome_of(seen, self.approver, history)
         return self._outcomes[key]
+
+    def without_history(self, place: Place) -> Numbers:
+        """What one slot adds to any host of which no history names it."""
+        if not place.is_unit:
+            return np.asarray(self.rows[self.codes[place.number]], np.int64)
+        alone = np.sum(self.rows[self.codes[list(self._records.stands_for(place.number))]], axis=0)
+        return np.asarray(self.unit_rows[self.unit_codes[place.number]] + alone, np.int64)
 
     def _approvals(
         self, numbers: Ids, profiles: Profiles, lists: Lists, dates: Dates
@@ -142,8 +180,8 @@ class Table:
         """The kind of each version, and for each kind what the baseline says of it."""
         baseline = self.approver.baseline
         seen = profiles.kinds(numbers, self.approver, dates)
-        rejected = lists.named(baseline.rejected_patches, numbers)
-        approved = lists.named(baseline.approved_patches, numbers)
+        rejected = lists.named(baseline.rejected_patches, numbers, self.approver.family)
+        approved = lists.named(baseline.approved_patches, numbers, self.approver.family)
         present, kind = np.unique(seen.of * 4 + rejected * 2 + approved, return_inverse=True)
         approvals = []
         for one in present.tolist():
@@ -170,10 +208,14 @@ class Table:
         known: dict[Outcome, int] = {}
         mine = self._standing_of.take(numbers)
         present, first = np.unique(mine, return_index=True)
-        code_of = np.zeros(self._standings, np.int32)
+        code_of = np.zeros(len(self._standings), np.int32)
         for standing, at in zip(present.tolist(), first.tolist(), strict=True):
-            self._remember([int(numbers[at])])
-            outcome = outcome_of(self._records.slot_of_version(int(numbers[at])), self.approver)
+
+            def alone(number: int = int(numbers[at])) -> Outcome:
+                self._remember([number])
+                return outcome_of(self._records.slot_of_version(number), self.approver)
+
+            outcome = self._steps.outcome(self.approver, None, self._standings[standing], alone)
             code_of[standing] = known.setdefault(outcome, len(known))
         codes = np.zeros(len(self._standing_of), np.int32)
         codes[numbers] = code_of.take(mine)
@@ -213,14 +255,20 @@ class Table:
         """
         state = self.codes[versions[:, 0]].astype(np.int64)
         for column in range(1, versions.shape[1]):
-            kind = state * self._standings + self._standing_of[versions[:, column]]
+            kind = state * len(self._standings) + self._standing_of[versions[:, column]]
             present, first, inverse = np.unique(kind, return_index=True, return_inverse=True)
-            steps = [divmod(one, self._standings) for one in present.tolist()]
+            steps = [divmod(one, len(self._standings)) for one in present.tolist()]
+            outcomes = list(self._states)
             for step, at in zip(steps, first.tolist(), strict=True):
                 if step not in self._longer:
-                    slot = self._records.slot_of_unit(int(units[at]))
-                    self._remember(versions[at].tolist())
-                    outcome = outcome_of(replace(slot, offers=slot.offers[:column]), self.approver)
+
+                    def longer(at: int = at, column: int = column) -> Outcome:
+                        slot = self._records.slot_of_unit(int(units[at]))
+                        self._remember(versions[at].tolist())
+                        return outcome_of(replace(slot, offers=slot.offers[:column]), self.approver)
+
+                    before, standing = outcomes[step[0]], self._standings[step[1]]
+                    outcome = self._steps.outcome(self.approver, before, standing, longer)
                     self._longer[step] = self._states.setdefault(outcome, len(self._states))
             state = np.asarray([self._longer[step] for step in steps], np.int64)[inverse]
         return state
@@ -228,7 +276,9 @@ class Table:
 
 def _less(outcome: Outcome, others: list[Outcome], known: dict[Outcome, int]) -> int:
     """The number of a difference."""
-    numbers = tuple(own - sum(rest) for own, *rest in zip(outcome, *others, strict=True))
+    numbers = outcome
+    for other in others:
+        numbers = tuple(map(sub, numbers, other))
     return known.setdefault(numbers, len(known))
 
 

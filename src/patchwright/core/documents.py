@@ -1,41 +1,64 @@
-"""Command documents: their steps, parameters and timeouts. Source: operations.md 2.2, agent-protocol.md 8."""
+"""Command documents: their steps, on which platforms they run and for how long. Source: operations.md 2.2, 3.3.
+
+What a document may hold is checked once, when it is made (`document_content.py`); here it is well-formed.
+"""
 
 import hashlib
-import json
-import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from patchwright.core.errors import Invalid, Kind
+from patchwright.core.structured_text import to_json
 
+PLATFORMS = ("Linux", "MacOS", "Windows")
+"""In the order in which they are shown."""
 MIN_STEP_SECONDS = 5
 MAX_STEP_SECONDS = 172_800
 DEFAULT_STEP_SECONDS = 3_600
+_ALL = frozenset(PLATFORMS)
+_UNIX, _WINDOWS = frozenset({"Linux", "MacOS"}), frozenset({"Windows"})
+PLUGINS: Mapping[str, frozenset[str]] = {
+    "aws:runShellScript": _UNIX,
+    "aws:runPowerShellScript": _ALL,
+    "aws:softwareInventory": _ALL,
+    "aws:runDocument": _ALL,
+    "aws:downloadContent": _ALL,
+    "aws:configurePackage": _ALL,
+    "aws:updateAgent": _ALL,
+    "aws:updateSsmAgent": _ALL,
+    "aws:refreshAssociation": _ALL,
+}
+"""The plugins that a document may name, and where each can run. Source: operations.md 2.3, 2.5."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """One main step. `platform` is the platformType that its precondition asks for, or None."""
+    """One step. `platforms`: where its plugin runs and its precondition, if it speaks of the platform, lets it."""
 
     name: str
     action: str
-    platform: str | None
+    platforms: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Document:
-    """A command document. `content` is its JSON value, sent to nodes as it is."""
+    """One version of a document. `content` is its value, sent to nodes as it is; `source` the text as submitted.
+
+    `name` is the full ARN for another account's document, so that it is never taken for one of ours.
+    """
 
     name: str
     version: str
     content: dict[str, Any]
     owner: str = "Amazon"
+    type: str = "Command"
+    format: str = "JSON"
+    source: str | None = None
 
     @property
     def text(self) -> str:
-        """The content as it is shown and hashed: JSON in the order given."""
-        return json.dumps(self.content, indent=2, ensure_ascii=False)
+        """The content as it is shown and hashed: as submitted, byte for byte; of a built-in one JSON."""
+        return to_json(self.content) if self.source is None else self.source
 
     @property
     def sha256(self) -> str:
@@ -43,84 +66,72 @@ class Document:
         return hashlib.sha256(self.text.encode()).hexdigest()
 
     @property
+    def schema_version(self) -> str:
+        return str(self.content["schemaVersion"])
+
+    @property
     def steps(self) -> tuple[Step, ...]:
-        return tuple(Step(name=s["name"], action=s["action"], platform=_platform(s)) for s in self.content["mainSteps"])
+        return steps_of(self.content)
 
     @property
     def parameters(self) -> Mapping[str, Mapping[str, Any]]:
-        definitions: Mapping[str, Mapping[str, Any]] = self.content.get("parameters", {})
+        definitions: Mapping[str, Mapping[str, Any]] = self.content.get("parameters") or {}
         return definitions
 
-
-def _platform(step: Mapping[str, Any]) -> str | None:
-    operands = step.get("precondition", {}).get("StringEquals", [])
-    if "platformType" in operands:
-        return str(next((o for o in operands if o != "platformType"), ""))
-    return None
-
-
-def check_parameters(document: Document, given: Mapping[str, list[str]]) -> None:
-    """Raise Invalid(PARAMETERS) unless `given` satisfies the document's parameter definitions."""
-    for name in given:
-        if name not in document.parameters:
-            raise Invalid(Kind.PARAMETERS, f"Document {document.name} has no parameter named {name}.")
-    for name, definition in document.parameters.items():
-        if name not in given:
-            if "default" not in definition:
-                raise Invalid(Kind.PARAMETERS, f"Parameter {name} of document {document.name} is required.")
-            continue
-        _check_value(name, definition, given[name])
+    @property
+    def platform_types(self) -> tuple[str, ...]:
+        """Where at least one step can run; in a fixed order. Source: operations.md 2.5."""
+        found = frozenset[str]().union(*(step.platforms for step in self.steps))
+        return tuple(platform for platform in PLATFORMS if platform in found)
 
 
-def _check_value(name: str, definition: Mapping[str, Any], values: list[str]) -> None:
-    if definition["type"] == "String" and len(values) != 1:
-        raise Invalid(Kind.PARAMETERS, f"Parameter {name} takes exactly one value, {len(values)} were given.")
-    if len(values) < definition.get("minItems", 0):
-        raise Invalid(Kind.PARAMETERS, f"Parameter {name} takes at least {definition['minItems']} values.")
-    if len(values) > definition.get("maxItems", 1_000):
-        raise Invalid(Kind.PARAMETERS, f"Parameter {name} takes at most {definition.get('maxItems', 1_000)} values.")
-    allowed = definition.get("allowedValues")
-    pattern = definition.get("allowedPattern")
-    least, most = definition.get("minChars", 0), definition.get("maxChars")
-    for value in values:
-        if len(value) < least or (most is not None and len(value) > most):
-            raise Invalid(Kind.PARAMETERS, f"Parameter {name} has {least} to {most or 'any number of'} characters.")
-        if allowed is not None and value not in allowed:
-            raise Invalid(Kind.PARAMETERS, f"Parameter {name}: '{value[:100]}' is not one of {', '.join(allowed)}.")
-        # Patterns are the product's own constants: nobody else's can run away here.
-        if pattern is not None and re.fullmatch(pattern, value) is None:
-            raise Invalid(Kind.PARAMETERS, f"Parameter {name}: '{value[:100]}' does not match {pattern}.")
+def steps_of(content: Mapping[str, Any]) -> tuple[Step, ...]:
+    """The steps of a document's value; those of schema 1.2 bear their plugins' names. Source: agent-protocol.md 9."""
+    return tuple(
+        Step(name=name, action=body["action"], platforms=_platforms(body)) for name, body in bodies_of(content)
+    )
 
 
-def delivered_parameters(document: Document, given: Mapping[str, list[str]]) -> dict[str, Any]:
-    """Parameters as a message carries them: a String as one text, a StringList as a list; defaults filled in."""
-    values: dict[str, Any] = {}
-    for name, definition in document.parameters.items():
-        if name in given:
-            values[name] = given[name][0] if definition["type"] == "String" else list(given[name])
-        elif "default" in definition:
-            values[name] = definition["default"]
-    return values
+def bodies_of(content: Mapping[str, Any]) -> Iterable[tuple[str, Mapping[str, Any]]]:
+    """(step name, step) of each step in the form of schema 2, whatever the document's schema."""
+    if "runtimeConfig" in content:
+        for plugin, config in content["runtimeConfig"].items():
+            properties = config["properties"]
+            inputs = properties if isinstance(properties, dict) else properties[0]
+            yield plugin, {"action": plugin, "inputs": inputs}
+    else:
+        for step in content["mainSteps"]:
+            yield step["name"], step
 
 
-def execution_seconds(document: Document, given: Mapping[str, list[str]]) -> int:
-    """The largest sum of step timeouts that one platform can meet. Source: operations.md 3.3."""
-    values = delivered_parameters(document, given)
-    sums: dict[str, int] = {}
-    platforms = {_platform(s) for s in document.content["mainSteps"]} - {None} or {None}
-    for step in document.content["mainSteps"]:
+def _platforms(step: Mapping[str, Any]) -> frozenset[str]:
+    able = PLUGINS.get(step["action"], _ALL)
+    operands = (step.get("precondition") or {}).get("StringEquals") or ()
+    if "platformType" not in operands:
+        return able
+    asked = {str(o).lower() for o in operands if o != "platformType"}
+    if any("{{" in operand for operand in asked):
+        return able  # by a parameter: known on the node only
+    return frozenset(platform for platform in able if platform.lower() in asked)
+
+
+def execution_seconds(document: Document, values: Mapping[str, Any]) -> int:
+    """The largest sum of step timeouts that one platform can meet. Source: operations.md 3.3.
+
+    `values` are the parameters' values, defaults filled in (`document_parameters.delivered_parameters`).
+    """
+    sums = dict.fromkeys(PLATFORMS, 0)
+    for _, step in bodies_of(document.content):
         seconds = _step_seconds(step, values)
-        mine = _platform(step)
-        for platform in platforms:
-            if mine is None or mine == platform:
-                sums[str(platform)] = sums.get(str(platform), 0) + seconds
-    return max(sums.values(), default=DEFAULT_STEP_SECONDS)
+        for platform in _platforms(step):
+            sums[platform] += seconds
+    return max(sums.values()) or DEFAULT_STEP_SECONDS
 
 
 def _step_seconds(step: Mapping[str, Any], values: Mapping[str, Any]) -> int:
-    raw = step.get("inputs", {}).get("timeoutSeconds", DEFAULT_STEP_SECONDS)
-    if isinstance(raw, str) and raw.startswith("{{") and raw.endswith("}}"):
-        raw = values.get(raw[2:-2].strip(), DEFAULT_STEP_SECONDS)
+    raw = (step.get("inputs") or {}).get("timeoutSeconds", step.get("timeoutSeconds", DEFAULT_STEP_SECONDS))
+    if isinstance(raw, str) and raw.strip().startswith("{{") and raw.strip().endswith("}}"):
+        raw = values.get(raw.strip()[2:-2].strip(), DEFAULT_STEP_SECONDS)
     try:
         seconds = int(raw)
     except (TypeError, ValueError):
@@ -130,4 +141,4 @@ def _step_seconds(step: Mapping[str, Any], values: Mapping[str, Any]) -> int:
 
 def runs_on(document: Document, platform_type: str) -> bool:
     """Whether any step may run on `platform_type` (Linux, Windows, MacOS)."""
-    return any(s.platform is None or s.platform.lower() == platform_type.lower() for s in document.steps)
+    return platform_type.lower() in {platform.lower() for platform in document.platform_types}

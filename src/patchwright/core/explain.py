@@ -9,6 +9,7 @@ from patchwright.core.approval import Approver, AptDelays
 from patchwright.core.baselines import PatchBaseline
 from patchwright.core.errors import Invalid, Kind
 from patchwright.core.facts import NodeFacts
+from patchwright.core.failures import SCRIPT_FAILED, read_kept
 from patchwright.core.judge import HostHistory, host_history, judge, judge_slot, nearest_refusal
 from patchwright.core.judgement import (
     Catalogue,
@@ -23,7 +24,7 @@ from patchwright.core.judgement import (
 from patchwright.core.patches import PackageVersion
 from patchwright.core.refusals import refusal_of
 from patchwright.core.sentences import SCAN, Subject, printable, remedy_for, sentence_for
-from patchwright.core.slots import SlotFacts, slots_of
+from patchwright.core.slots import SlotFacts, native_slot, slots_of
 from patchwright.core.unjudged import judgeable
 from patchwright.core.values import Family, PatchState, Slot
 
@@ -140,8 +141,10 @@ def explain_slot(case: Case, slot: SlotFacts) -> Explanation:
     """Why the slot's line is what it is. The line is the one that `judge` gives."""
     line = judge_slot(slot, case.history, case.approver).line
     code, reason = line.reason.code, line.reason
-    out = _left_out(case, line)
-    if out is not None:
+    out, script = _left_out(case, line), _failed_script(case, line)
+    if script is not None:
+        code, reason = ReasonCode.SCRIPT_FAILED, replace(reason, code=ReasonCode.SCRIPT_FAILED, details=(script,))
+    elif out is not None:
         code, reason = ReasonCode.LEFT_OUT_OF_PLAN, replace(reason, code=ReasonCode.LEFT_OUT_OF_PLAN, details=(out,))
     elif code in (ReasonCode.APPROVED_BY_RULE, ReasonCode.APPROVED_BY_LIST) and _is_below_newest(slot, line):
         code = ReasonCode.NEWER_NOT_APPROVED
@@ -159,6 +162,18 @@ def _left_out(case: Case, line: PatchLine) -> str | None:
     if line.reason.code not in (ReasonCode.APPROVED_BY_RULE, ReasonCode.APPROVED_BY_LIST):
         return None
     return case.left_out.get((line.slot, line.target.version))
+
+
+def _failed_script(case: Case, line: PatchLine) -> str | None:
+    """What was kept of a script that failed in the last Install, if that installed the version that is there.
+
+    A newer version that is missing is what concerns an operator then: it brings its own scripts.
+    """
+    if line.target is not None or line.installed is None:
+        return None
+    key = (native_slot(line.slot, case.history.native_arch), line.installed.version)
+    said = case.history.failed_reasons.get(key, "")
+    return said if read_kept(said).code == SCRIPT_FAILED else None
 
 
 def _is_below_newest(slot: SlotFacts, line: PatchLine) -> bool:

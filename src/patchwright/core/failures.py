@@ -28,6 +28,9 @@ class ProblemCode(StrEnum):
 NOT_INSTALLED = "NOT_INSTALLED"
 """The run went to its end, yet the package database does not have the version."""
 
+SCRIPT_FAILED = "SCRIPT_FAILED"
+"""The package is there, yet a script of its failed: rpm keeps it, and has no state that says so."""
+
 _PROBLEMS: dict[str, str] = {
     ProblemCode.REPOSITORY_CHANGED: "the repositories changed twice while the Plan was settled",
     ProblemCode.LOCKED: "another program held the package manager's lock",
@@ -75,5 +78,5 @@ def kept_text(code: str, words: str) -> str:
 def read_kept(text: str) -> Failure:
     """A kept reason taken apart again."""
     code, colon, words = text.partition(": ")
-    known = code in _PROBLEMS or code in DropCode.__members__ or code == NOT_INSTALLED
+    known = code in _PROBLEMS or code in DropCode.__members__ or code in (NOT_INSTALLED, SCRIPT_FAILED)
     return Failure(code=code, words=words) if colon and known else Failure(code="", words=text)

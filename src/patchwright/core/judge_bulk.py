@@ -12,10 +12,11 @@ from datetime import UTC, datetime
 import numpy as np
 from numpy.typing import NDArray
 
-from patchwright.core.bulk_memos import NEVER_DATED, Dates, Lists, Profiles
+from patchwright.core.bulk_lists import Lists
+from patchwright.core.bulk_memos import NEVER_DATED, Dates, Profiles
 from patchwright.core.bulk_pairs import Pairs
 from patchwright.core.bulk_records import Ids, Records
-from patchwright.core.bulk_table import COUNTS, NO_HISTORY, WIDTH, CountingApprover, Numbers, Place, Table, of_nothing
+from patchwright.core.bulk_table import COUNTS, WIDTH, CountingApprover, Numbers, Place, Steps, Table, of_nothing
 from patchwright.core.facts import HostState, NodeFacts
 from patchwright.core.judge import host_history
 from patchwright.core.judgement import Counts, History, Levels
@@ -44,6 +45,7 @@ class BulkJudge:
         self.pairs = Pairs(self.records)
         self._profiles = Profiles(self.records)
         self._lists = Lists(self.records)
+        self._steps = Steps()
         self._tables: dict[Hashable, Table] = {}
 
     def table(self, approver: CountingApprover, *, baseline_key: Hashable, dates: Dates = NEVER_DATED) -> Table:
@@ -55,13 +57,13 @@ class BulkJudge:
         key = (baseline_key, dates.key, dates.size, approver.product, approver.waits, day, *self.records.size)
         found = self._tables.pop(key, None)
         if found is None:
-            found = Table(self.records, approver, self._profiles, self._lists, dates)
+            found = Table(self.records, approver, self._profiles, self._lists, dates, self._steps)
         self._tables[key] = found
         if len(self._tables) > MAX_TABLES:
             del self._tables[next(iter(self._tables))]
         return found
 
-    def judge(self, table: Table, pairs: Sequence[int]) -> Totals:
+    def judge(self, table: Table, pairs: Sequence[int] | Ids) -> Totals:
         """The judgement of each pair, without any history."""
         records, never = self.records, len(table.instants)
         chosen = np.asarray(pairs, np.int64)
@@ -76,7 +78,7 @@ class BulkJudge:
         if table.early:
             wrong = _with_any(blobs, table.early)
             for place in np.nonzero(wrong.take(blob_of))[0].tolist():
-                ranks[place] = self._rank_without_older(table, pairs[place])
+                ranks[place] = self._rank_without_older(table, int(pairs[place]))
         total = numbers.take(set_of, axis=0)
         total += more.take(blob_of, axis=0)
         total[:, :COUNTS] += np.asarray(of_nothing(table.approver.family), np.int64)
@@ -100,7 +102,7 @@ class BulkJudge:
         seen = host_history(history, _host(native, boot_id))
         changed = np.zeros(WIDTH, np.int64)
         for place in self._slots_named(pair, native, {named for named, _ in (*seen.failed, *seen.pending_reboot)}):
-            changed += np.asarray(table.outcome(place, seen)) - np.asarray(table.outcome(place, NO_HISTORY))
+            changed += np.asarray(table.outcome(place, seen)) - table.without_history(place)
         return changed
 
     def _slots_named(self, pair: int, native: str, named: Collection[Slot]) -> Iterator[Place]:
@@ -110,10 +112,10 @@ class BulkJudge:
         slot_of = records.keys(native)
         installed, units = self.pairs.members(pair)
         told: set[int] = set()
-        for unit in units[np.isin(slot_of.take(records.owns().take(units)), wanted)].tolist():
+        for unit in units[_any_of(slot_of.take(records.owns().take(units)), wanted)].tolist():
             told.update(records.stands_for(unit))
             yield Place(True, unit)
-        for number in installed[np.isin(slot_of.take(installed), wanted)].tolist():
+        for number in installed[_any_of(slot_of.take(installed), wanted)].tolist():
             if number not in told:
                 yield Place(False, number)
 
@@ -150,6 +152,14 @@ def _host(native: str, boot_id: str) -> NodeFacts:
     return NodeFacts(operating_system=OperatingSystem.DEBIAN, product="", installed=(), upgradable=(), state=state)
 
 
+def _any_of(values: Ids, few: Collection[int]) -> NDArray[np.bool_]:
+    """Which of `values` are among a handful of numbers."""
+    found = np.zeros(len(values), np.bool_)
+    for number in few:
+        found |= values == number
+    return found
+
+
 def _with_any(blobs: Sequence[bytes], units: set[int]) -> NDArray[np.bool_]:
     return np.asarray([not units.isdisjoint(np.frombuffer(blob, np.int32).tolist()) for blob in blobs], np.bool_)
 
@@ -159,29 +169,28 @@ def _sums(blobs: Sequence[bytes], codes: Ids, rows: NDArray[np.float64], ranks: 
     kinds = len(rows)
     numbers = np.zeros((len(blobs), WIDTH), np.int64)
     least = np.full(len(blobs), never, np.int32)
-    for first, last in _steps(blobs, kinds) if kinds else ():
-        part = blobs[first:last]
-        lengths = np.asarray([len(blob) // 4 for blob in part])
-        ids = np.frombuffer(b"".join(part), np.int32)
-        cells = np.repeat(np.arange(0, len(part) * kinds, kinds), lengths)
+    lengths = np.fromiter(map(len, blobs), np.int64, len(blobs)) // 4
+    for first, last in _steps(lengths, kinds) if kinds else ():
+        ids = np.frombuffer(b"".join(blobs[first:last]), np.int32)
+        some, mine = last - first, lengths[first:last]
+        cells = np.repeat(np.arange(0, some * kinds, kinds), mine)
         cells += codes.take(ids)
-        found = np.bincount(cells, minlength=len(part) * kinds).reshape(len(part), kinds)
+        found = np.bincount(cells, minlength=some * kinds).reshape(some, kinds)
         numbers[first:last] = found @ rows
         if never and len(ids):
             # An empty segment would answer its neighbour's first member instead of nothing.
-            filled = np.nonzero(lengths)[0]
-            starts = (np.cumsum(lengths) - lengths)[filled]
+            filled = np.nonzero(mine)[0]
+            starts = (np.cumsum(mine) - mine)[filled]
             least[first + filled] = np.minimum.reduceat(ranks.take(ids), starts)
     return numbers, least
 
 
-def _steps(blobs: Sequence[bytes], kinds: int) -> Iterator[tuple[int, int]]:
+def _steps(lengths: NDArray[np.int64], kinds: int) -> Iterator[tuple[int, int]]:
     """Cut sets into steps of about CHUNK ids, and of no more than CELLS counters."""
-    first = size = 0
-    for place, blob in enumerate(blobs):
-        size += len(blob) // 4
-        if size >= CHUNK or (place + 1 - first) * kinds >= CELLS:
-            yield first, place + 1
-            first, size = place + 1, 0
-    if first < len(blobs):
-        yield first, len(blobs)
+    ends, first = np.cumsum(lengths), 0
+    while first < len(lengths):
+        before = int(ends[first - 1]) if first else 0
+        last = int(np.searchsorted(ends, before + CHUNK)) + 1
+        last = min(last, first + max(1, CELLS // kinds), len(lengths))
+        yield first, last
+        first = last

@@ -30,6 +30,7 @@ class ReasonCode(StrEnum):
     PHASED = "PHASED"
     FAILED_LAST_INSTALL = "FAILED_LAST_INSTALL"
     LEFT_OUT_OF_PLAN = "LEFT_OUT_OF_PLAN"
+    SCRIPT_FAILED = "SCRIPT_FAILED"
     PENDING_REBOOT = "PENDING_REBOOT"
     NO_CVE_SOURCE = "NO_CVE_SOURCE"
     CVE_NOT_FOUND = "CVE_NOT_FOUND"
@@ -166,7 +167,8 @@ class Unjudged:
 class History:
     """What earlier runs left behind. Source: decisions.md 12.
 
-    `failed`: exact targets (slot, version) of the last Install that didn't go in; `failed_reasons` says why.
+    `failed`: exact targets (slot, version) of the last Install that didn't go in, or did with a failed script;
+    `failed_reasons` says why. What is installed is not FAILED by it.
     `pending_reboot`: (slot, version, boot_id) that a NoReboot install wrote under that boot.
     """
 

@@ -2,6 +2,7 @@
 
 import fnmatch
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -96,9 +97,30 @@ def listed(version: PackageVersion, entries: tuple[str, ...]) -> str | None:
     """
     if not entries:
         return None
-    compiled = _compiled(entries, version.family not in _LITERAL_FAMILIES)
+    compiled = _compiled(entries, has_wildcards(version.family))
     index = _first(compiled, name_forms(version), notice_ids(version) if version.notices else ())
     return None if index is None else entries[index]
+
+
+def any_spelled(forms: Sequence[str], entries: tuple[str, ...], *, wildcards: bool) -> list[bool]:
+    """For each of `forms` (lower case) whether any entry spells it: what `listed` asks of a version's forms."""
+    compiled = _compiled(entries, wildcards)
+    if compiled.any_glob is None:
+        return [form in compiled.exact for form in forms]
+    if not compiled.exact:
+        return [found is not None for found in map(compiled.any_glob.match, forms)]
+    return [form in compiled.exact or compiled.any_glob.match(form) is not None for form in forms]
+
+
+def any_named(ids: Sequence[str], entries: tuple[str, ...], *, wildcards: bool) -> list[bool]:
+    """For each of `ids` (lower case) whether any entry is it: what `listed` asks of a version's notices."""
+    exact = _compiled(entries, wildcards).exact
+    return [id in exact for id in ids]
+
+
+def has_wildcards(family: Family) -> bool:
+    """Whether list entries may be wildcards on systems of that family."""
+    return family not in _LITERAL_FAMILIES
 
 
 def spelled(forms: tuple[str, ...], entry: str) -> bool:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from patchwright.core.exit_codes import ExitCode
 from patchwright.core.facts import NodeFacts
-from patchwright.core.failures import NOT_INSTALLED, dropped_words, kept_text, problem_words
+from patchwright.core.failures import NOT_INSTALLED, SCRIPT_FAILED, dropped_words, kept_text, problem_words
 from patchwright.core.judgement import History
 from patchwright.core.plan import ItemRole, Plan, PlanItem
 from patchwright.core.slots import native_slot
@@ -25,11 +25,15 @@ class Said:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """`failed` are exact targets (slot, version), dropped ones included, each with its reason."""
+    """`failed` are exact targets (slot, version), dropped ones included, each with its reason.
+
+    `scripts_failed` are items that are there all the same, with the words of the script that ended in an error.
+    """
 
     installed: tuple[PlanItem, ...]
     failed: frozenset[tuple[Slot, str]]
     failed_reasons: Mapping[tuple[Slot, str], str]
+    scripts_failed: Mapping[tuple[Slot, str], str]
     failures: bool
     dependency_failures: bool
 
@@ -40,7 +44,8 @@ class Outcome:
 
     def remembered(self, history: History) -> History:
         """`history` after this Install: its failures replace those of any earlier one. Source: decisions.md 12."""
-        return replace(history, failed=self.failed, failed_reasons=dict(self.failed_reasons))
+        reasons = {**self.failed_reasons, **self.scripts_failed}
+        return replace(history, failed=frozenset(reasons), failed_reasons=reasons)
 
     def exit_code(self, *, reboots: bool, worker_failed: bool = False) -> ExitCode:
         """The run's code, possibly an internal one. A worker that failed fails the run, whatever is installed."""
@@ -66,10 +71,16 @@ def after_install(plan: Plan, after: NodeFacts, said: Said) -> Outcome:
     }
     for drop in dropped:
         reasons[drop.slot, drop.version] = kept_text(drop.code, dropped_words(drop))
+    scripts = {
+        (item.slot, item.to_version): kept_text(SCRIPT_FAILED, messages[native_slot(item.slot, native)])
+        for item in installed
+        if native_slot(item.slot, native) in messages
+    }
     return Outcome(
         installed=installed,
         failed=frozenset(reasons),
         failed_reasons=reasons,
+        scripts_failed=scripts,
         failures=bool(missed),
         dependency_failures=bool(dropped),
     )

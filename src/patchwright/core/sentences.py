@@ -58,13 +58,17 @@ def _sentence(code: ReasonCode, reason: Reason, subject: Subject) -> str:
         case ReasonCode.NEWER_NOT_APPROVED:
             return f"{step} is missing; {subject.newest} is newer, but not approved: {_why_not(reason, baseline)}."
         case ReasonCode.HELD:
-            return f"{step} is approved and missing, but the package is held on the node; a hold is never overridden."
+            return f"{step} is approved and missing, but {_held(subject)}; a hold is never overridden."
         case ReasonCode.PHASED:
             return f"{step} is approved and missing, but the vendor's gradual roll-out has not reached this node."
         case ReasonCode.FAILED_LAST_INSTALL:
             return f"{step} is approved, but the last Install could not bring it in{_words(reason)}."
         case ReasonCode.LEFT_OUT_OF_PLAN:
             return f"{step} is approved and missing, but the last Plan leaves it out{_words(reason)}."
+        case ReasonCode.SCRIPT_FAILED:
+            return (
+                f"{name} {subject.installed} is there, but a script of it failed in the last Install{_words(reason)}."
+            )
         case ReasonCode.PENDING_REBOOT:
             return f"{name} {subject.installed} was installed without a reboot; the node has not been booted since."
         case ReasonCode.UP_TO_DATE:
@@ -85,6 +89,12 @@ def _sentence(code: ReasonCode, reason: Reason, subject: Subject) -> str:
             return f"{name} {subject.installed} is installed beside the baseline: {_why_not(reason, baseline)}."
         case _:
             return f"{name} {subject.installed} is not upgraded to {subject.newest}: {_why_not(reason, baseline)}."
+
+
+def _held(subject: Subject) -> str:
+    if FAMILY_OF[subject.baseline.operating_system] is Family.DNF:
+        return "the node holds the package by a version lock, or by exclude= in its dnf.conf, which counts here"
+    return "the package is held on the node"
 
 
 def _words(reason: Reason) -> str:
@@ -138,6 +148,8 @@ def remedy_for(code: ReasonCode, reason: Reason, subject: Subject) -> str:
             return INSTALL
         case ReasonCode.FAILED_LAST_INSTALL | ReasonCode.LEFT_OUT_OF_PLAN:
             return _after_failure(reason, subject)
+        case ReasonCode.SCRIPT_FAILED:
+            return _run_scripts_again(subject)
         case ReasonCode.HELD:
             return _unhold(subject)
         case ReasonCode.PENDING_REBOOT:
@@ -176,6 +188,13 @@ def _after_failure(reason: Reason, subject: Subject) -> str:
         return f"take that package off the rejected list of {printable(subject.baseline.name)}, or reject this one too"
     first = _FIRST.get(code)
     return f"{first}, then {INSTALL}" if first else INSTALL
+
+
+def _run_scripts_again(subject: Subject) -> str:
+    name = shlex.quote(printable(subject.name))
+    calls = {Family.ZYPPER: f"zypper install --force {name}", Family.YUM: f"yum -y reinstall {name}"}
+    family = FAMILY_OF[subject.baseline.operating_system]
+    return f"correct the cause, then {calls.get(family, f'dnf -y reinstall {name}')}"
 
 
 def _unhold(subject: Subject) -> str:

@@ -16,6 +16,7 @@ class TaggedType(StrEnum):
 
     PATCH_BASELINE = "PatchBaseline"
     MANAGED_INSTANCE = "ManagedInstance"
+    DOCUMENT = "Document"
 
 
 def with_tags(present: Sequence[Tag], added: Sequence[Tag]) -> tuple[Tag, ...]:

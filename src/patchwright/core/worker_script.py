@@ -2,7 +2,7 @@
 
 A host with our agent has the worker. On any other host it is fetched from the server that sent the document, checked
 by hash and signature before it runs, kept for the next run, and removed by a document. What to check it against comes
-in the step's environment, with the delivered copy. Source: design decisions 2 and 30; decision record 27.
+in the step's environment, with the delivered copy. Source: design decisions 2 and 30; decision record 29.
 """
 
 from patchwright.core.documents import Document

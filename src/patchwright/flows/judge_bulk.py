@@ -6,23 +6,37 @@ from datetime import datetime
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from patchwright.core.approval import AptDelays
-from patchwright.core.bulk_table import COUNTS, CountingApprover, Numbers, Table
+from patchwright.core.bulk_records import Ids
+from patchwright.core.bulk_table import COUNTS, CountingApprover, Table
 from patchwright.core.facts import HostState, InstalledPackage, NodeFacts
+from patchwright.core.groups import BaselineSource, Resolution
 from patchwright.core.judge_bulk import Totals, statuses
 from patchwright.core.judgement import Counts, Levels, Unjudged
 from patchwright.core.nodes import product_of
 from patchwright.core.patches import PackageVersion
 from patchwright.core.unjudged import judgeable
-from patchwright.core.values import FAMILY_OF, LEVELS, ComplianceStatus, Family, OperatingSystem, Scope
-from patchwright.flows.judge_bulk_load import NO_DATES, DatedCatalogue, HostKind, Known, boots
+from patchwright.core.values import FAMILY_OF, LEVELS, BaselineId, ComplianceStatus, Family, OperatingSystem, Scope
+from patchwright.flows.find_baseline import find_baseline
+from patchwright.flows.judge_bulk_load import GONE, NO_DATES, DatedCatalogue, HostKind, Known, boots
 from patchwright.flows.judge_node import Governed, governed_by_tags, waits_for_dates
 from patchwright.store import bulk_facts, judgements
 from patchwright.store.bulk_facts import DueNode
 from patchwright.store.columns import from_micros, to_micros
 from patchwright.store.due_judgements import Change
 from patchwright.store.engine import Tx
+from patchwright.store.standing_verdicts import (
+    NONE,
+    Group,
+    Numbers,
+    Renewed,
+    Standing,
+    groups_by_time,
+    groups_of_baseline,
+    read,
+)
 from patchwright.store.verdict_rows import Row
 
 SLICE = 100_000
@@ -93,6 +107,23 @@ class Slice:
     last: str | None = None
 
 
+class Work(NamedTuple):
+    """A group of standing verdicts that is due since `caused_at` (microseconds): all of it, or what time changes."""
+
+    group: Group
+    caused_at: int
+    by_time: bool
+
+
+@dataclass(slots=True)
+class Renewal:
+    """What one snapshot gave of a group. `others` and `last` as in Slice, `last` as the store has it."""
+
+    renewed: list[Renewed] = field(default_factory=list)
+    others: list[DueNode] = field(default_factory=list)
+    last: bytes | None = None
+
+
 def judged_at(node: DueNode) -> int:
     """The instant that caused it, but no judgement goes back in time. Source: decisions.md 24."""
     return max(node.caused_at, node.judged_at or 0)
@@ -105,17 +136,16 @@ class FleetJudge:
         self._apt_delays = apt_delays
         self._known = Known()
 
-    def judge(self, tx: Tx, changes: Sequence[Change], now: datetime, *, after: str = "") -> Slice:
-        """Judge the nodes that are due by a change, by a row of their own or by time, those behind `after`.
+    def judge(self, tx: Tx, changes: Sequence[Change], *, after: str = "") -> Slice:
+        """Judge the nodes that are due by a change or by a row of their own, those behind `after`.
 
         Reads only.
         """
         found = Slice()
-        due, found.last = _due(tx, changes, to_micros(now), after)
-        if self._known.size > MAX_BYTES:
-            self._known = Known()
+        due, found.last = _due(tx, changes, after)
+        self._make_room()
         for start in range(0, len(due), LOAD):
-            self._known.load(tx, due[start : start + LOAD])
+            self._known.load(tx, _facts_ids(due[start : start + LOAD]))
             if self._known.size > MAX_BYTES and start + LOAD < len(due):
                 due = due[: start + LOAD]
                 found.last = due[-1].id
@@ -125,7 +155,7 @@ class FleetJudge:
         return found
 
     def _groups(self, tx: Tx, due: Sequence[DueNode], others: list[DueNode]) -> dict[_Group, list[DueNode]]:
-        known, records = self._known, self._known.judge.records
+        known = self._known
         places: dict[tuple[str, str], tuple[Scope, Mapping[str, tuple[tuple[str, str], ...]]]] = {}
         alike: dict[_Alike, list[DueNode]] = {}
         for node in due:
@@ -133,8 +163,7 @@ class FleetJudge:
             if place is None:
                 scope = Scope(account=node.account, region=node.region)
                 place = places[node.account, node.region] = (scope, bulk_facts.group_tags(tx, scope))
-            held = None if node.facts_id is None else known.held(node.facts_id)
-            kind, empty = (None, False) if held is None else (held.kind, not records.instsets[held.instset])
+            kind, empty = known.host_of(node.facts_id)
             at = node.caused_at if node.judged_at is None else max(node.caused_at, node.judged_at)
             key = (node.account, node.region, node.operating_system, place[1].get(node.id, ()), kind, empty, at // DAY)
             found = alike.get(key)
@@ -164,7 +193,12 @@ class FleetJudge:
         if system_name is None and kind is not None:
             return None
         system = OperatingSystem(system_name) if system_name else OperatingSystem.DEBIAN
-        governed = governed_by_tags(tx, scope, system, tags)
+        return self._governed_group(governed_by_tags(tx, scope, system, tags), system, scope, kind, empty, day)
+
+    @staticmethod
+    def _governed_group(
+        governed: Governed, system: OperatingSystem, scope: Scope, kind: HostKind | None, empty: bool, day: int
+    ) -> _Group | None:
         if kind is None:
             said = judgeable(None, governed.baseline)
             return _Group(governed, said if isinstance(said, Unjudged) else None, None, "", scope.account, day)
@@ -180,18 +214,20 @@ class FleetJudge:
         if group.unjudged is not None or group.kind is None:
             numbers = np.asarray([_UNJUDGED] * len(nodes), np.int64)
             return Verdicts(group.governed, group.unjudged, nodes, numbers, [None] * len(nodes))
-        judge, native = self._known.judge, group.kind.arch
-        held = [self._known.held(node.facts_id) for node in nodes if node.facts_id is not None]
-        keys = [(native, one.instset, one.upset) for one in held]
-        judge.pairs.add(set(keys))
-        pairs = [judge.pairs.numbers[key] for key in keys]
-        table = self._table(tx, group)
-        totals = judge.judge(table, pairs)
-        self._correct(tx, table, totals, nodes, pairs, native)
+        facts = _facts_ids(nodes)
+        totals = self._totals(tx, group, group.kind.arch, [node.id for node in nodes], facts)
         changes = [to_micros(instant) for instant in totals.instants]
         return Verdicts(
             group.governed, None, nodes, totals.numbers, [[*changes, None][rank] for rank in totals.ranks.tolist()]
         )
+
+    def _totals(self, tx: Tx, group: _Group, native: str, ids: Sequence[str], facts: NDArray[np.int64]) -> Totals:
+        """The judgement of nodes of a group that have these facts, their history heard."""
+        pairs = self._known.pairs(self._known.held.numbers.dense(facts), native)
+        table = self._table(tx, group)
+        totals = self._known.judge.judge(table, pairs)
+        self._correct(tx, table, totals, ids, facts, pairs, native)
+        return totals
 
     def _table(self, tx: Tx, group: _Group) -> Table:
         governed = group.governed
@@ -205,20 +241,86 @@ class FleetJudge:
         return self._known.judge.table(approver, baseline_key=key, dates=dated.dates)
 
     def _correct(
-        self, tx: Tx, table: Table, totals: Totals, nodes: Sequence[DueNode], pairs: Sequence[int], native: str
+        self,
+        tx: Tx,
+        table: Table,
+        totals: Totals,
+        ids: Sequence[str],
+        facts: NDArray[np.int64],
+        pairs: Ids,
+        native: str,
     ) -> None:
         """Judge again, by the scalar rules, the slots that a node's history names."""
         marked = bulk_facts.nodes_with_history(tx)
-        places = [place for place, node in enumerate(nodes) if node.id in marked]
+        places = [place for place, node_id in enumerate(ids) if node_id in marked] if marked else []
         if not places:
             return
-        histories = judgements.histories(tx, [nodes[place].id for place in places])
-        boot_of = boots(tx, [facts_id for place in places if (facts_id := nodes[place].facts_id) is not None])
+        histories = judgements.histories(tx, [ids[place] for place in places])
+        boot_of = boots(tx, facts[places].tolist())
         for place in places:
-            node = nodes[place]
             totals.numbers[place] += self._known.judge.correction(
-                table, pairs[place], histories[node.id], native, boot_of[node.facts_id or 0]
+                table, int(pairs[place]), histories[ids[place]], native, boot_of[int(facts[place])]
             )
+
+    def standing(self, tx: Tx, changes: Sequence[Change], now: datetime) -> list[Work]:
+        """What is due of verdicts that stand: the groups of changed baselines, then those that time has changed.
+
+        One that both concern is judged at the later instant, once.
+        """
+        found: dict[Group, Work] = {}
+        for change in changes:
+            if change.baseline_id is not None:
+                for group in groups_of_baseline(tx, change.scope, change.baseline_id):
+                    at = to_micros(change.caused_at)
+                    found[group] = Work(group, max(at, found[group].caused_at) if group in found else at, by_time=False)
+        for group in groups_by_time(tx, to_micros(now)):
+            found.setdefault(group, Work(group, to_micros(now), by_time=True))
+        return list(found.values())
+
+    def renew(self, tx: Tx, work: Work, *, after: bytes = b"") -> "Renewal":
+        """Judge verdicts of a group again, those behind node `after`. Reads only."""
+        self._make_room()
+        standing = read(tx, work.group, by_time=work.caused_at if work.by_time else None, after=after, limit=SLICE)
+        renewal = Renewal(last=bytes(standing.ids[-1]) if len(standing) == SLICE else None)
+        self._known.load(tx, standing.facts[standing.facts != NONE])
+        kinds = self._known.kinds(standing.facts)
+        judged_at = np.maximum(standing.judged_at, work.caused_at)
+        days = judged_at // DAY
+        alike, which = np.unique(np.stack([kinds, days]), axis=1, return_inverse=True)
+        for number, (kind, day) in enumerate(alike.T.tolist()):
+            if kind == GONE:
+                continue  # facts that are no more: newer ones have made the node due
+            places = np.nonzero(which.reshape(-1) == number)[0]
+            some = standing if alike.shape[1] == 1 else standing.take(places)
+            one = self._renew(tx, some, self._known.host(kind), day, judged_at[places])
+            if one is None:
+                renewal.others += _plainly_due(some, work.caused_at)
+            else:
+                renewal.renewed.append(one)
+        return renewal
+
+    def _renew(
+        self, tx: Tx, standing: Standing, host: tuple[HostKind | None, bool], day: int, judged_at: Numbers
+    ) -> Renewed | None:
+        scope = Scope(account=standing.group.account, region=standing.group.region)
+        governed = _as_before(tx, scope, standing.group)
+        system = governed.baseline.operating_system if governed else None
+        group = self._governed_group(governed, system, scope, *host, day) if governed and system else None
+        if group is None:
+            return None
+        if group.unjudged is not None or group.kind is None:
+            numbers, next_change = np.asarray([_UNJUDGED] * len(standing), np.int64), np.full(len(standing), NONE)
+        else:
+            totals = self._totals(tx, group, group.kind.arch, standing.ids.astype(str).tolist(), standing.facts)
+            instants = np.asarray([*map(to_micros, totals.instants), NONE], np.int64)
+            numbers, next_change = totals.numbers, instants.take(totals.ranks)
+        guilty, level = statuses(numbers)
+        reason = group.unjudged.reason if group.unjudged else None
+        return Renewed(standing, group.governed.version, reason, guilty, level, numbers, judged_at, next_change)
+
+    def _make_room(self) -> None:
+        if self._known.size > MAX_BYTES:
+            self._known = Known()
 
 
 _UNJUDGED = (*astuple(Counts()), *Levels().compliant, *Levels().non_compliant)
@@ -237,12 +339,31 @@ def _sample(system: OperatingSystem, product: str, kind: HostKind, family: Famil
     )
 
 
-def _due(tx: Tx, changes: Sequence[Change], now: int, after: str) -> tuple[list[DueNode], str | None]:
-    """Nodes that are due, each once with its latest cause, in id order; and where to go on if these are not all."""
-    sources = [
-        bulk_facts.due_by_row(tx, after=after, limit=SLICE),
-        bulk_facts.due_by_time(tx, now, after=after, limit=SLICE),
+def _as_before(tx: Tx, scope: Scope, group: Group) -> Governed | None:
+    """What governs nodes now that are still under the baseline of their verdicts, None if that is gone."""
+    stored = find_baseline(tx, scope, BaselineId(group.baseline_id))
+    if stored is None:
+        return None
+    source = BaselineSource(group.baseline_source)
+    resolution = Resolution(baseline_id=stored.baseline.id, patch_group=group.patch_group, source=source)
+    return Governed(baseline=stored.baseline, version=stored.version, resolution=resolution)
+
+
+def _facts_ids(nodes: Sequence[DueNode]) -> NDArray[np.int64]:
+    return np.asarray([node.facts_id for node in nodes if node.facts_id is not None], np.int64)
+
+
+def _plainly_due(standing: Standing, caused_at: int) -> list[DueNode]:
+    account, region = standing.group.account, standing.group.region
+    return [
+        DueNode(node_id, account, region, None, None, None, caused_at, "")
+        for node_id in standing.ids.astype(str).tolist()
     ]
+
+
+def _due(tx: Tx, changes: Sequence[Change], after: str) -> tuple[list[DueNode], str | None]:
+    """Nodes that are due, each once with its latest cause, in id order; and where to go on if these are not all."""
+    sources = [bulk_facts.due_by_row(tx, after=after, limit=SLICE)]
     sources += [bulk_facts.due_by_change(tx, change, after=after, limit=SLICE) for change in changes]
     ends = [source[-1].id for source in sources if len(source) == SLICE]
     end = min(ends, default=None)

@@ -9,15 +9,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from patchwright.core.bulk_memos import NEVER_DATED, Dates
-from patchwright.core.bulk_records import Ids, Records
+from patchwright.core.bulk_records import UNKNOWN, Ids, Numbering, Records
 from patchwright.core.judge_bulk import BulkJudge
 from patchwright.core.judgement import Catalogue, FirstSeen, FirstSeenKey
 from patchwright.core.patches import PackageVersion, Repository
 from patchwright.core.values import Family
 from patchwright.store import bulk_facts, first_seen
-from patchwright.store.bulk_facts import DueNode
+from patchwright.store.bulk_facts import HeldFacts
 from patchwright.store.engine import Tx
+from patchwright.store.standing_verdicts import NONE
 from patchwright.store.tables import instset, upset
+
+NO_FACTS, GONE = -1, -2
+"""In place of the number of a kind of host: never reported, and facts that the store has no more."""
 
 
 class HostKind(NamedTuple):
@@ -29,12 +33,35 @@ class HostKind(NamedTuple):
     sources_digest: str
 
 
-class Held(NamedTuple):
-    """One facts record: the kind of its host, and its sets."""
+class Held:
+    """Facts records, dense numbers in columns: the kind of their hosts, and their sets."""
 
-    kind: HostKind
-    instset: int
-    upset: int
+    def __init__(self) -> None:
+        self.numbers = Numbering()
+        self.kinds: list[HostKind] = []
+        self._kind_numbers: dict[HostKind, int] = {}
+        self.kind: Ids = np.empty(0, np.int32)
+        self.instset: NDArray[np.int64] = np.empty(0, np.int64)
+        self.upset: NDArray[np.int64] = np.empty(0, np.int64)
+        self.empty: NDArray[np.bool_] = np.empty(0, np.bool_)
+        self.pair: Ids = np.empty(0, np.int32)
+        """The number of its pair of sets, UNKNOWN until it is asked for."""
+
+    def add(self, records: Sequence[HeldFacts]) -> None:
+        """New records of the store."""
+        kinds = [self._kind_number(_kind(record.state)) for record in records]
+        self.numbers.add([record.id for record in records])
+        self.kind = np.concatenate([self.kind, np.asarray(kinds, np.int32)])
+        self.instset = np.concatenate([self.instset, np.asarray([r.instset for r in records], np.int64)])
+        self.upset = np.concatenate([self.upset, np.asarray([r.upset for r in records], np.int64)])
+        self.empty = np.concatenate([self.empty, np.zeros(len(records), np.bool_)])
+        self.pair = np.concatenate([self.pair, np.full(len(records), UNKNOWN, np.int32)])
+
+    def _kind_number(self, kind: HostKind) -> int:
+        known = self._kind_numbers.setdefault(kind, len(self.kinds))
+        if known == len(self.kinds):
+            self.kinds.append(kind)
+        return known
 
 
 class _Os(msgspec.Struct):
@@ -52,6 +79,11 @@ class _State(msgspec.Struct):
 
 
 _state = msgspec.json.Decoder(_State)
+
+
+def _kind(body: bytes) -> HostKind:
+    state = _state.decode(body)
+    return HostKind(state.manager, state.arch, state.os.version_id, state.sources_digest)
 
 
 @dataclass(slots=True)
@@ -80,38 +112,69 @@ class Known:
 
     def __init__(self) -> None:
         self.judge = BulkJudge()
-        self._held: dict[int, Held] = {}
-        self._kinds: dict[HostKind, HostKind] = {}
+        self.held = Held()
         self._repositories: dict[tuple[Repository, ...], tuple[Repository, ...]] = {}
         self._dates: dict[str, _Dates] = {}
 
     @property
     def size(self) -> int:
         """About how much it takes, versions and tables aside."""
-        return self.judge.records.bytes + 150 * len(self._held)
+        return self.judge.records.bytes + 24 * self.held.numbers.count
 
-    def load(self, tx: Tx, nodes: Sequence[DueNode]) -> None:
-        """Read what is not yet known of these nodes' facts."""
-        records, held = self.judge.records, self._held
-        fresh = [n.facts_id for n in nodes if n.facts_id is not None and n.facts_id not in held]
-        for facts_id, installed, upgradable, body in bulk_facts.held(tx, fresh):
-            state = _state.decode(body)
-            kind = HostKind(state.manager, state.arch, state.os.version_id, state.sources_digest)
-            held[facts_id] = Held(self._kinds.setdefault(kind, kind), installed, upgradable)
-        mine = [held[facts_id] for facts_id in fresh]
-        for some in bulk_facts.chunks(sorted({one.instset for one in mine} - records.instsets.keys())):
+    def load(self, tx: Tx, facts_ids: NDArray[np.int64]) -> None:
+        """Read what is not yet known of these facts records."""
+        records, held = self.judge.records, self.held
+        fresh = held.numbers.unknown(facts_ids)
+        if not len(fresh):
+            return
+        before = held.numbers.count
+        for some in bulk_facts.chunks(fresh.tolist()):
+            held.add(list(bulk_facts.held(tx, some)))
+        for some in bulk_facts.chunks(_news(held.instset[before:], records.instsets)):
             found = bulk_facts.sets(tx, instset, some)
             self._learn_versions(tx, [blob for _, blob in found])
             for number, blob in found:
                 records.add_instset(number, blob)
-        for some in bulk_facts.chunks(sorted({one.upset for one in mine} - records.upsets.keys())):
+        for some in bulk_facts.chunks(_news(held.upset[before:], records.upsets)):
             found = bulk_facts.sets(tx, upset, some)
             self._learn_lines(tx, [blob for _, blob in found])
             for number, blob in found:
                 records.add_upset(number, blob)
+        nothing = [number for number in np.unique(held.instset[before:]).tolist() if not records.instsets[number]]
+        held.empty[before:] = np.isin(held.instset[before:], nothing)
 
-    def held(self, facts_id: int) -> Held:
-        return self._held[facts_id]
+    def pairs(self, places: Ids, native: str) -> Ids:
+        """The numbers of the pairs of sets of held facts records, all of hosts of that architecture."""
+        held, pairs = self.held, self.judge.pairs
+        new = np.unique(places[held.pair.take(places) == UNKNOWN])
+        if len(new):
+            keys = [
+                (native, instset, upset)
+                for instset, upset in zip(held.instset.take(new).tolist(), held.upset.take(new).tolist(), strict=True)
+            ]
+            pairs.add(set(keys))
+            held.pair[new] = [pairs.numbers[key] for key in keys]
+        return held.pair.take(places)
+
+    def host(self, kind: int) -> tuple[HostKind | None, bool]:
+        """The kind of host of a number of `kinds`, and whether nothing is installed on it."""
+        return (None, False) if kind == NO_FACTS else (self.held.kinds[kind // 2], bool(kind % 2))
+
+    def kinds(self, facts_ids: NDArray[np.int64]) -> NDArray[np.int64]:
+        """A number of the kind of each host, by its facts."""
+        held, found = self.held, np.full(len(facts_ids), NO_FACTS, np.int64)
+        some = facts_ids != NONE
+        places = held.numbers.dense(facts_ids[some])
+        mine = held.kind.take(places, mode="wrap") * 2 + held.empty.take(places, mode="wrap")
+        found[some] = np.where(places == UNKNOWN, GONE, mine)
+        return found
+
+    def host_of(self, facts_id: int | None) -> tuple[HostKind | None, bool]:
+        """The same of one host."""
+        if facts_id is None:
+            return None, False
+        place = self.held.numbers.one(facts_id)
+        return self.held.kinds[self.held.kind[place]], bool(self.held.empty[place])
 
     def _learn_versions(self, tx: Tx, blobs: Sequence[bytes]) -> None:
         numbers = self.judge.records.version_numbers
@@ -142,6 +205,10 @@ class Known:
 def boots(tx: Tx, facts_ids: Sequence[int]) -> dict[int, str]:
     """The boot in which each of these facts was taken."""
     return {one.id: _state.decode(one.state).boot_id for one in bulk_facts.held(tx, facts_ids)}
+
+
+def _news(numbers: NDArray[np.int64], known: Collection[int]) -> list[int]:
+    return sorted(set(numbers.tolist()) - set(known))
 
 
 def _unknown(blobs: Sequence[bytes], unknown: Callable[[Ids], Ids]) -> Ids:

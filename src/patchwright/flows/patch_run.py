@@ -6,17 +6,20 @@ from datetime import datetime
 from typing import Any
 
 from patchwright.core.boots import after_boot
-from patchwright.core.builtin_documents import PATCH_DOCUMENTS, PLAN_PATCHES
+from patchwright.core.builtin_documents import PATCH_DOCUMENTS
+from patchwright.core.builtin_patch_documents import PLAN_PATCHES
 from patchwright.core.commands import Details
-from patchwright.core.documents import Document, delivered_parameters
+from patchwright.core.document_parameters import delivered_parameters
+from patchwright.core.documents import Document
 from patchwright.core.errors import Invalid, Kind, NotFound, Refused
 from patchwright.core.exit_codes import ExitCode, known_code
 from patchwright.core.nodes import ManagedNode
 from patchwright.core.overrides import check_overrides
 from patchwright.core.reboot import still_pending
 from patchwright.core.report import NEVER_REBOOTED, REBOOTED
-from patchwright.core.values import PatchOperation, RebootOption, Slot
+from patchwright.core.values import PatchOperation, Slot
 from patchwright.flows.facts_document import FACTS_VERSIONS
+from patchwright.flows.hooks import order_of
 from patchwright.flows.judge_fleet import mark_due
 from patchwright.flows.judge_node import load_facts
 from patchwright.flows.plan_record import read_settling
@@ -90,31 +93,31 @@ def _new_run(
     boot_id: str,
     now: datetime,
 ) -> PatchRun:
-    values = delivered_parameters(document, given)
-    plan_only = document.name == PLAN_PATCHES
+    values = {"Operation": PatchOperation.SCAN, **delivered_parameters(document, given)}
+    operation, reboot_option = order_of(document.name, step, values)
     run = PatchRun(
         id=run_id,
         node_id=node.id,
         scope=node.scope,
         command_id=command_id,
         step=step,
-        operation=PatchOperation.SCAN if plan_only else PatchOperation(values["Operation"]),
-        reboot_option=RebootOption(values["RebootOption"]),
+        operation=operation,
+        reboot_option=reboot_option,
         # A worker that is given none invents one per node, as the managed service's does. Source: 2.4.
         snapshot_id=values.get("SnapshotId") or run_id,
         override_list=values.get("InstallOverrideList", ""),
         started_at=now,
         boot_id=boot_id,
-        plan_only=plan_only,
+        plan_only=document.name == PLAN_PATCHES,
     )
-    refusal = _refusal(run, values.get("BaselineOverride", ""))
+    refusal = _refusal(run, values.get("BaselineOverride", ""), values.get("BaselineTags", ""))
     if refusal is None:
         return run
     code, text = refusal
     return replace(run, ended_at=now, exit_code=code, message=text, report=f"{text}\n")
 
 
-def _refusal(run: PatchRun, baseline_override: str) -> tuple[int, str] | None:
+def _refusal(run: PatchRun, baseline_override: str, baseline_tags: str) -> tuple[int, str] | None:
     """Orders that this server does not carry out: nothing is scanned or installed, and nothing recorded.
 
     Installing by the baseline what a list was meant to narrow would be worse than installing nothing.
@@ -124,6 +127,8 @@ def _refusal(run: PatchRun, baseline_override: str) -> tuple[int, str] | None:
         return code, "InstallOverrideList and BaselineOverride can't be given together: nothing was done."
     if baseline_override:
         return ExitCode.FAILURE, "BaselineOverride is not built yet: nothing was done."
+    if baseline_tags:
+        return ExitCode.FAILURE, "BaselineTags is not built yet: nothing was done."
     if run.override_list and run.operation is PatchOperation.INSTALL:
         return ExitCode.FAILURE, "InstallOverrideList is not built yet: nothing was installed."
     return None

@@ -9,9 +9,10 @@ from typing import Any
 
 import msgspec
 
-from patchwright.core.builtin_documents import PATCH_DOCUMENTS
+from patchwright.core.builtin_documents import worker_steps
 from patchwright.core.commands import Command, Details, Invocation, StepResult, details_of_reply, may_move
-from patchwright.core.documents import Document, delivered_parameters
+from patchwright.core.document_parameters import delivered_parameters
+from patchwright.core.documents import Document
 from patchwright.core.nodes import ManagedNode
 from patchwright.flows.advance_command import settle_acknowledgement, settle_move
 from patchwright.flows.cancel_command import acknowledge_cancel
@@ -61,9 +62,7 @@ def take_messages(
         commands.update_invocation(tx, command.id, node.id, **values)
         if moves:
             settle_move(tx, command, invocation.details, Details.IN_PROGRESS)
-        # Only the product's own patch documents get a token: no one else's script may speak as a worker.
-        tokens = command.document_name in PATCH_DOCUMENTS
-        names = tuple(s["name"] for s in command.content["mainSteps"]) if tokens else ()
+        names = worker_steps(command.document_name, command.content)
         taken.append(Message(command=command, invocation=invocation, token_steps=names))
     return taken
 
@@ -81,7 +80,8 @@ def payload_of(message: Message, tokens: Mapping[str, str], worker: Mapping[str,
     command = message.command
     document = Document(name=command.document_name, version=command.document_version, content=command.content)
     content = dict(command.content)
-    content["mainSteps"] = [_with_token(s, tokens.get(s["name"]), worker) for s in content["mainSteps"]]
+    if tokens:
+        content["mainSteps"] = [_with_token(s, tokens.get(s["name"]), worker) for s in content["mainSteps"]]
     request = command.request
     payload = {
         "CommandId": command.id,

@@ -6,10 +6,11 @@ from typing import Any
 
 import msgspec
 
-from patchwright.core.builtin_documents import BUILTIN
 from patchwright.core.commands import Command, Details, Invocation, StepResult
-from patchwright.core.documents import Document, check_parameters, execution_seconds, runs_on
-from patchwright.core.errors import Duplicate, Invalid, Kind, LimitExceeded, NotFound
+from patchwright.core.document_content import MAX_CONTENT
+from patchwright.core.document_parameters import check_parameters
+from patchwright.core.documents import Document, execution_seconds, runs_on
+from patchwright.core.errors import Duplicate, Invalid, Kind, LimitExceeded, NotFound, Unsupported
 from patchwright.core.nodes import ManagedNode
 from patchwright.core.targets import Target
 from patchwright.core.values import CommandId, NodeId, Scope
@@ -19,26 +20,27 @@ from patchwright.store import commands, nodes
 from patchwright.store.engine import Tx
 
 DEFAULT_TIMEOUT_SECONDS = 3_600
-MAX_CONTENT = 65_536
-"""Document and parameters together. Source: operations.md 2.1."""
+MAX_NAME = 200
+"""Of a document's name or ARN as commands keep it."""
 
 
-def find_document(name: str, version: str, *, sha256: str | None = None) -> Document:
-    """The document of that name and version selector. Raises NotFound(DOCUMENT).
+def check_document(document: Document, *, sha256: str | None) -> None:
+    """Raise Invalid(DOCUMENT) unless commands can be made of it, NotFound(DOCUMENT) if it is not the one meant.
 
-    `sha256` is the hash that the caller expects its content to have; another content counts as not found.
+    `sha256` is the hash that the caller expects its content to have.
     """
-    document = BUILTIN.get(name)
-    if document is None:
-        raise NotFound(Kind.DOCUMENT, f"Document with name {name[:128]} does not exist.", id=name)
-    if version not in ("$DEFAULT", "$LATEST", "", document.version):
-        raise NotFound(Kind.DOCUMENT_VERSION, f"Document {name} has no version {version[:8]}.", id=name)
+    if document.type != "Command":
+        raise Invalid(
+            Kind.DOCUMENT,
+            f"Document {document.name} is of type {document.type}: commands are made of Command documents.",
+        )
+    if len(document.name) > MAX_NAME:
+        raise Invalid(Kind.DOCUMENT, f"The ARN of a document that is sent has at most {MAX_NAME} characters.")
     if sha256 is not None and sha256.lower() != document.sha256:
         raise NotFound(
             Kind.DOCUMENT,
-            f"Document {name} has the Sha256 hash {document.sha256}, not the one given. Nothing was sent.",
+            f"Document {document.name} has the Sha256 hash {document.sha256}, not the one given. Nothing was sent.",
         )
-    return document
 
 
 def select_nodes(tx: Tx, scope: Scope, *, node_ids: Sequence[str], targets: Sequence[Target]) -> list[ManagedNode]:
@@ -63,16 +65,21 @@ def send_command(
     """Write the command with every invocation on the nodes chosen, in this transaction.
 
     `request` is kept as it was given. `fast_start`: as many as MaxConcurrency has at once, without the slow start.
-    Raises Invalid(PARAMETERS, NOTIFICATION) or LimitExceeded(DOCUMENT), and then nothing is written.
+    Raises Invalid(PARAMETERS, NOTIFICATION), LimitExceeded(DOCUMENT_SIZE) or Unsupported(NODE), and then nothing is
+    written.
     """
     parameters: Mapping[str, list[str]] = request.get("Parameters", {})
-    check_parameters(document, parameters)
-    if len(msgspec.json.encode([document.content, parameters])) > MAX_CONTENT:
-        raise LimitExceeded(Kind.DOCUMENT, f"Document and parameters exceed {MAX_CONTENT} bytes. Nothing was sent.")
+    values = check_parameters(document, parameters)
+    if len(document.text.encode()) + len(msgspec.json.encode(parameters)) > MAX_CONTENT:
+        raise LimitExceeded(
+            Kind.DOCUMENT_SIZE, f"Document and parameters exceed {MAX_CONTENT} bytes. Nothing was sent."
+        )
     if request.get("NotificationConfig") and not request.get("ServiceRoleArn"):
         raise Invalid(Kind.NOTIFICATION, "NotificationConfig needs ServiceRoleArn beside it. Nothing was sent.")
+    if request.get("InstanceIds"):
+        _require_platforms(document, chosen)
     timeout = int(request.get("TimeoutSeconds", DEFAULT_TIMEOUT_SECONDS))
-    seconds = timeout + execution_seconds(document, parameters)
+    seconds = timeout + execution_seconds(document, values)
     command = Command(
         id=CommandId(ids.uuid()),
         scope=scope,
@@ -88,11 +95,14 @@ def send_command(
         target_count=len(chosen),
         fast_start=fast_start,
     )
-    invocations = [_invocation(command, node, i, document) for i, node in enumerate(chosen)]
+    # Once for the document, not once for each of ten thousand nodes.
+    able = frozenset(platform.lower() for platform in document.platform_types)
+    of_document = document.steps
+    invocations = [_invocation(command, node, i, able) for i, node in enumerate(chosen)]
     steps = [
         (node.id, StepResult(name=s.name, ordinal=n, plugin=s.action))
         for node in chosen
-        for n, s in enumerate(document.steps)
+        for n, s in enumerate(of_document)
     ]
     commands.insert(tx, command, invocations, steps)
     # Some may be over from the start, and a command without any is.
@@ -114,8 +124,19 @@ def _listed(tx: Tx, scope: Scope, node_ids: Sequence[str]) -> list[ManagedNode]:
     return [found[NodeId(n)] for n in node_ids]
 
 
-def _invocation(command: Command, node: ManagedNode, ordinal: int, document: Document) -> Invocation:
-    fits = node.platform_type is None or runs_on(document, node.platform_type)
+def _require_platforms(document: Document, chosen: Sequence[ManagedNode]) -> None:
+    """Schemas before 2.2 know no preconditions, so a node that can't run one refuses the call. Source: 3.1."""
+    if document.schema_version == "2.2":
+        return
+    unable = [n.id for n in chosen if n.platform_type is not None and not runs_on(document, n.platform_type)]
+    if unable:
+        raise Unsupported(
+            Kind.NODE, f"Document {document.name} can't run on the platform of {', '.join(unable)}. Nothing was sent."
+        )
+
+
+def _invocation(command: Command, node: ManagedNode, ordinal: int, able: frozenset[str]) -> Invocation:
+    fits = node.platform_type is None or node.platform_type.lower() in able
     return Invocation(
         command_id=command.id,
         node_id=node.id,
@@ -124,5 +145,5 @@ def _invocation(command: Command, node: ManagedNode, ordinal: int, document: Doc
         details=Details.PENDING if fits else Details.INVALID_PLATFORM,
         requested_at=command.requested_at,
         ended_at=None if fits else command.requested_at,
-        trace="" if fits else f"Document {document.name} has no step for {node.platform_type}.",
+        trace="" if fits else f"Document {command.document_name} has no step for {node.platform_type}.",
     )

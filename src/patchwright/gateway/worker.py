@@ -16,6 +16,7 @@ from patchwright.core.settle import Mode
 from patchwright.flows.closures import read_closures
 from patchwright.flows.facts_document import Part, Report, check_parts, read_report
 from patchwright.flows.finish_run import Concluded, conclude, finish_patch_run, read_ending
+from patchwright.flows.hooks import step_code
 from patchwright.flows.patch_run import forget_booted, note_facts, run_of, start_patch_run
 from patchwright.flows.receive_facts import accept_facts, family_of, needed_parts
 from patchwright.flows.settle_plan import Question, SettleCall, SettledPlan, Step, prepare_step, settle, standing
@@ -60,7 +61,7 @@ def start(ctx: NodeContext, request: Request, prepared: None) -> Answer:  # noqa
         "PlanOnly": run.plan_only,
         "Ended": ended,
         "Report": run.report if ended else None,
-        "ExitCode": order.exit_code,
+        "ExitCode": None if order.exit_code is None else step_code(ctx.tx, run, order.exit_code),
         "Plan": _plan_to(order.plan) if order.plan else None,
     }
 
@@ -198,4 +199,4 @@ def finish(ctx: NodeContext, request: Request, prepared: Concluded) -> Answer:
         apt_delays=ctx.apt_delays,
         ids=ctx.ids,
     )
-    return {"Report": report, "ExitCode": code}
+    return {"Report": report, "ExitCode": step_code(ctx.tx, _own_run(ctx, request, registered(ctx)), code)}

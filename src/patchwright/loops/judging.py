@@ -27,7 +27,7 @@ BULK_FROM = 100
 """Nodes due at once from which the bulk judge is worth its memory. A small server never loads its arrays."""
 WRITE = 20
 """Verdicts a transaction: judging is done outside it, so it is short."""
-BULK_WRITE = 500
+BULK_WRITE = {"sqlite": 500, "postgresql": 5_000}
 """Verdicts of the first bulk transaction; the next are fitted to what it took."""
 BULK_SECONDS = {"sqlite": 0.004, "postgresql": 0.25}
 """What a bulk transaction may take, its commit aside. On SQLite nobody holds the write lock over 10 ms
@@ -59,7 +59,7 @@ class JudgingLoop:
         self._store = store
         self._apt_delays = apt_delays
         self._fleet: FleetJudge | None = None
-        self._size = BULK_WRITE
+        self._size = BULK_WRITE[store.dialect]
 
     def turn(self, now: datetime) -> datetime | None:
         """One batch. Returns `now` while there is more, else when time alone next changes something."""
@@ -111,39 +111,70 @@ class JudgingLoop:
 
         A kill at any line loses nothing: what is judged once more gives the same verdicts, which are not written again.
         """
-        if self._fleet is None:
-            from patchwright.flows.judge_bulk import FleetJudge  # loads numpy: only a server with a fleet needs it
-
-            self._fleet = FleetJudge(self._apt_delays)
-        fleet, after, others = self._fleet, "", list[Due]()
-        while True:
-            part = self._store.read(partial(fleet.judge, changes=changes, now=now, after=after))
-            for verdicts in part.verdicts:
-                self._write_many(verdicts)
-            others += self._keep_due(part.others)
-            if part.last is None:
-                break
-            after = part.last
+        # A changed baseline leaves each node under it: its verdict says all that is needed.
+        renewing = [change for change in changes if change.only_baseline]
+        others = self._judge_moved([change for change in changes if not change.only_baseline])
+        others += self._renew(renewing, now)
         if changes:
             self._store.write(lambda tx: due_judgements.forget(tx, [change.ticket for change in changes]))
         self._store.write(due_judgements.forget_unknown)
         for start in range(0, len(others), BATCH):
             self._judge_items(others[start : start + BATCH])
 
+    def _judge_moved(self, changes: Sequence[Change]) -> list[Due]:
+        """Nodes that may have other facts or another baseline now; returns those for the plain judge."""
+        fleet, after, others = self._bulk(), "", list[Due]()
+        while True:
+            part = self._store.read(partial(fleet.judge, changes=changes, after=after))
+            for verdicts in part.verdicts:
+                self._write_many(verdicts)
+            others += self._keep_due(part.others)
+            if part.last is None:
+                return others
+            after = part.last
+
+    def _renew(self, changes: Sequence[Change], now: datetime) -> list[Due]:
+        """Nodes of which the baseline or the time alone is another; returns those for the plain judge."""
+        from patchwright.store import standing_verdicts
+
+        fleet, others = self._bulk(), list[Due]()
+        for work in self._store.read(partial(fleet.standing, changes=changes, now=now)):
+            after: bytes | None = b""
+            while after is not None:
+                part = self._store.read(partial(fleet.renew, work=work, after=after))
+                for renewed in part.renewed:
+                    self._in_parts(len(renewed), partial(standing_verdicts.renewal, self._store.dialect, renewed))
+                others += self._keep_due(part.others)
+                after = part.last
+        return others
+
+    def _bulk(self) -> "FleetJudge":
+        if self._fleet is None:
+            from patchwright.flows.judge_bulk import FleetJudge  # loads numpy: only a server with a fleet needs it
+
+            self._fleet = FleetJudge(self._apt_delays)
+        return self._fleet
+
     def _write_many(self, verdicts: "Verdicts") -> None:
-        """One transaction after another, each fitted to what the last one took.
+        from patchwright.store import verdict_rows
+
+        def part(first: int, last: int) -> Callable[[Tx], None]:
+            rows = list(verdicts.rows(first, last))
+            tickets = [(node.id, node.ticket) for node in verdicts.nodes[first:last] if node.ticket]
+            return partial(verdict_rows.write, rows=rows, tickets=tickets)
+
+        self._in_parts(len(verdicts.nodes), part)
+
+    def _in_parts(self, count: int, part: Callable[[int, int], Callable[[Tx], None]]) -> None:
+        """One transaction after another, each fitted to what the last one took. `part` makes the work of one.
 
         This thread rests meanwhile: the writer gives up the interpreter at every row, and would wait for its turn each
         time, with the write lock in its hands.
         """
-        from patchwright.store import verdict_rows
-
         first = 0
-        while first < len(verdicts.nodes):
-            last = min(first + self._size, len(verdicts.nodes))
-            rows = list(verdicts.rows(first, last))
-            tickets = [(node.id, node.ticket) for node in verdicts.nodes[first:last] if node.ticket]
-            seconds = self._store.write(partial(_timed, write=verdict_rows.write, rows=rows, tickets=tickets))
+        while first < count:
+            last = min(first + self._size, count)
+            seconds = self._store.write(partial(_timed, write=part(first, last)))
             self._size = _fitted(last - first, seconds, BULK_SECONDS[self._store.dialect])
             first = last
 
@@ -173,10 +204,10 @@ def _look(tx: Tx, now: datetime) -> _Look:
     return _Look(changes, due_judgements.count(tx, changes, now, limit=BULK_FROM) >= BULK_FROM)
 
 
-def _timed(tx: Tx, write: Callable[..., None], **what: object) -> float:
+def _timed(tx: Tx, write: Callable[[Tx], None]) -> float:
     """Run `write` and answer the seconds that it took."""
     began = time.perf_counter()
-    write(tx, **what)
+    write(tx)
     return time.perf_counter() - began
 
 

@@ -18,6 +18,7 @@ from patchwright.loops.driver import Driver, Loop
 from patchwright.loops.judging import JudgingLoop
 from patchwright.loops.retention import RetentionLoop
 from patchwright.server import handlers
+from patchwright.server.agent_artefact import AgentArtefact
 from patchwright.server.authenticate import Authenticator
 from patchwright.server.control_channels import ControlChannels
 from patchwright.server.http import Edge
@@ -59,6 +60,7 @@ class Application:
         authenticator = Authenticator(state)
         self._edge = Edge(state, self.telemetry, authenticator)
         self._channels = ControlChannels(state, self.telemetry, authenticator)
+        self._artefact = AgentArtefact(state.settings.agent_file, state.store, state.sealer)
         self.driver = Driver(
             [
                 Loop(name="commands", turn=CommandsLoop(state.store).turn, wakes=frozenset({"commands"})),
@@ -82,6 +84,7 @@ class Application:
             Route("/metrics", self._metrics),
             Route("/ca.pem", self._ca),
             Route("/agent/patchwright-agent.pyz", self._agent),
+            Route("/agent/patchwright-agent.json", self._agent_manifest),
             Route("/v1/control-channel/{node_id}", self._channels.create, methods=["POST"]),
             Route("/{path:path}", _not_found, methods=["GET", "POST", "PUT", "DELETE", "PATCH", "HEAD"]),
         ]
@@ -125,6 +128,10 @@ class Application:
         if path is None or not path.is_file():
             return await _not_found(request)
         return _file(path, "application/octet-stream")
+
+    async def _agent_manifest(self, request: Request) -> Response:
+        manifest = await asyncio.to_thread(self._artefact.manifest)
+        return await _not_found(request) if manifest is None else JSONResponse(manifest)
 
 
 def _file(path: Path, media_type: str) -> Response:

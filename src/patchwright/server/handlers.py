@@ -8,6 +8,9 @@ from patchwright.api import (
     compliance,
     compliance_groups,
     compliance_items,
+    document_list,
+    document_shares,
+    documents,
     explain,
     node_list,
     nodes,
@@ -18,6 +21,7 @@ from patchwright.api import (
 )
 from patchwright.api.registry import registry
 from patchwright.gateway import credentials, messages, worker
+from patchwright.gateway import documents as sent_documents
 from patchwright.gateway.context import doors
 from patchwright.wire.model import Models, Operation
 
@@ -29,6 +33,9 @@ MODULES = (
     compliance,
     compliance_groups,
     compliance_items,
+    document_list,
+    document_shares,
+    documents,
     explain,
     node_list,
     nodes,
@@ -38,6 +45,7 @@ MODULES = (
     tags,
     credentials,
     messages,
+    sent_documents,
     worker,
 )
 

@@ -39,7 +39,7 @@ class Settings:
     poll_seconds: float = 16.0
     """How long an empty GetMessages is held; the real agent gives up at 20."""
     agent_file: Path | None = None
-    """The agent's zipapp that is served at /agent/patchwright-agent.pyz."""
+    """The agent's zipapp, served at /agent/patchwright-agent.pyz, signed in /agent/patchwright-agent.json."""
 
     def __post_init__(self) -> None:
         if not (len(self.account_id) == 12 and self.account_id.isdecimal()):

@@ -1,7 +1,7 @@
 """The worker that a patch document brings to hosts with another agent: its hash, and a signature of this installation.
 
 The key is made once and kept sealed in the store, so that all processes sign with the same one: hosts remember it, and
-refuse a worker that another key has signed. Source: design decision 20; decision record 27.
+refuse a worker that another key has signed. Source: design decision 20; decision record 29.
 """
 
 import base64
@@ -18,7 +18,7 @@ from patchwright.store.engine import Engine, Tx
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
-_META_KEY = "worker_signing_key"
+_META_KEY = "artefact_key"
 KEY_BITS = 2048
 SALT_BYTES = 32
 

@@ -69,17 +69,17 @@ def due_by_change(tx: Tx, change: Change, *, after: str, limit: int) -> list[Due
 
 def due_by_row(tx: Tx, *, after: str, limit: int) -> list[DueNode]:
     """Nodes with a row of their own in due_judgement."""
+    # Chosen first: joined, SQLite walks through all nodes to find that none has a row.
+    first = select(due_judgement.c.node_id).where(due_judgement.c.node_id > after)
+    mine = list(tx.execute(first.order_by(due_judgement.c.node_id).limit(limit)).scalars())
+    found: list[DueNode] = []
     statement = _nodes(type_coerce(due_judgement.c.caused_at, BigInteger), due_judgement.c.ticket).join(
         due_judgement, due_judgement.c.node_id == node.c.id
     )
-    return [DueNode._make(row) for row in _page(tx, statement.where(node.c.deregistered_at.is_(None)), after, limit)]
-
-
-def due_by_time(tx: Tx, now: int, *, after: str, limit: int) -> list[DueNode]:
-    """Nodes whose verdict may have changed because an approval instant has passed."""
-    passed = type_coerce(verdict.c.next_change_at, BigInteger) <= now
-    statement = _nodes().where(passed, node.c.deregistered_at.is_(None))
-    return [DueNode._make((*row, now, "")) for row in _page(tx, statement, after, limit)]
+    for some in chunks(mine):
+        rows = statement.where(node.c.deregistered_at.is_(None), node.c.id.in_(some))
+        found += [DueNode._make(row) for row in _page(tx, rows, after, limit)]
+    return found
 
 
 def _nodes(*more: Any) -> Select[Any]:

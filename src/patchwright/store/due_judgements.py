@@ -35,6 +35,11 @@ class Change:
     patch_group: str | None = None
     """Nodes tagged with this group under either key."""
 
+    @property
+    def only_baseline(self) -> bool:
+        """Whether it changed what a baseline says, and moved no node to another one."""
+        return self.baseline_id is not None and self.operating_system is None and self.patch_group is None
+
 
 def note(tx: Tx, change: Change) -> None:
     """Record a change; the nodes that it concerns are due from now on."""

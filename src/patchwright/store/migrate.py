@@ -13,8 +13,8 @@ from sqlalchemy import Connection, inspect, text
 
 log = logging.getLogger(__name__)
 
-HEAD = "0002"
-KNOWN = ("0001", "0002")
+HEAD = "0003"
+KNOWN = ("0001", "0002", "0003")
 _LOCK = 0x70617463  # "patc": the advisory lock of a migration on PostgreSQL
 
 

@@ -95,7 +95,10 @@ class PostgresEngine:
         with self._serial.connect() as connection:
             with connection.begin():
                 tx = Tx(connection, self._caches)
-                result = work(tx)
+                try:
+                    result = work(tx)
+                except psycopg.Error as failure:  # of a statement that went straight to the driver
+                    raise DBAPIError(None, None, failure) from failure
                 for channel in tx.wakes:
                     connection.execute(text("SELECT pg_notify(:c, :p)"), {"c": self._channel, "p": channel})
             for action in tx.deferred:

@@ -24,6 +24,10 @@ GROUP_SECONDS = 0.008
 """A group takes no further request after this long: nobody holds the write lock over 10 ms (decisions.md 26)."""
 GROUP_SIZE = 256
 READERS = 8
+CHECKPOINT_SECONDS = 0.2
+"""How often what was committed is carried over from the log to the database file, by a thread that holds no lock."""
+MAX_LOG_PAGES = 16_384
+"""A log that grows to this (64 MB) all the same is carried over by the writer, whoever waits for it."""
 MIN_FREE_BYTES = 1_048_576
 
 
@@ -60,8 +64,12 @@ class SqliteEngine:
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="store-read")
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._closed = False
+        self._committed = threading.Event()
         self._writer = threading.Thread(target=self._write_groups, name="store-write", daemon=True)
         self._writer.start()
+        self._ended = threading.Event()
+        self._carrier = threading.Thread(target=self._carry_over, name="store-checkpoint", daemon=True)
+        self._carrier.start()
 
     def read(self, work: Work[T]) -> T:
         with self._engine.connect() as connection:
@@ -115,6 +123,9 @@ class SqliteEngine:
         self._closed = True
         self._jobs.put(None)
         self._writer.join(timeout=10)
+        self._ended.set()
+        self._committed.set()
+        self._carrier.join(timeout=10)
         self._readers.shutdown(wait=True)
         self._engine.dispose()
 
@@ -149,9 +160,21 @@ class SqliteEngine:
         except DBAPIError as failure:
             self._give_up(connection, group or [first], failure)
             return go_on
+        self._committed.set()
         for done in group:
             _answer(done, self._wakes)
         return go_on
+
+    def _carry_over(self) -> None:
+        """Checkpoints that wait for nobody and for which nobody waits: a writer's own would take up to 0.2 s."""
+        while self._committed.wait() and not self._ended.is_set():
+            self._committed.clear()
+            try:
+                with self._engine.connect() as connection:
+                    connection.exec_driver_sql("PRAGMA wal_checkpoint(PASSIVE)").close()
+            except DBAPIError as failure:
+                log.info("store: the log was not carried over, the next time it will be: %s", failure.orig)
+            self._ended.wait(CHECKPOINT_SECONDS)
 
     def _run_job(self, connection: Connection, job: _Job) -> None:
         job.tx = Tx(connection, self._caches)
@@ -218,6 +241,7 @@ def _prepare(connection: Any, _record: Any) -> None:
         "busy_timeout=30000",
         "cache_size=-16000",
         "temp_store=MEMORY",
+        f"wal_autocheckpoint={MAX_LOG_PAGES}",
     ):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()

@@ -15,7 +15,7 @@ from patchwright_agent.daemon.journal import Journal, JournalError
 from patchwright_agent.daemon.loop import Daemon
 from patchwright_agent.daemon.outbox import Outbox
 from patchwright_agent.daemon.reboot import Reboot
-from patchwright_agent.transport import Unreachable
+from patchwright_agent.transport import ServerError, Unreachable
 
 COMMAND = "3b8f3a52-0d5e-4a3b-9a55-7f0f7b6f2c11"
 FINALS = {"Success", "Failed", "TimedOut", "Cancelled"}
@@ -31,6 +31,7 @@ class Wire:
         self.replies: list[tuple[str, dict[str, Any]]] = []
         self.acknowledged: list[str] = []
         self.failed: list[str] = []
+        self.documents: dict[tuple[str, str], Any] = {}
         self.is_down: Callable[[], bool] = lambda: False
 
     def send_reply(self, message_id: str, reply_id: str, payload: str) -> None:
@@ -46,6 +47,13 @@ class Wire:
         self._reach()
         assert failure_type
         self.failed.append(message_id)
+
+    def get_document(self, name: str, version: str) -> dict[str, Any]:
+        self._reach()
+        if (name, version) not in self.documents:
+            raise ServerError("InvalidDocument", f"Document {name} does not exist", 400)
+        content = self.documents[name, version]
+        return {"Name": name, "Content": content if isinstance(content, str) else json.dumps(content)}
 
     def _reach(self) -> None:
         if self.is_down():

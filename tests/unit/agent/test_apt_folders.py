@@ -7,7 +7,7 @@ import pytest
 
 from patchwright_agent.managers import apt_folders, locks
 from patchwright_agent.managers.apt_refresh import refresh_complaint
-from patchwright_agent.managers.model import ManagerError
+from patchwright_agent.managers.errors import ManagerError
 
 
 def settings(root: Path) -> dict[str, list[str]]:

@@ -8,8 +8,8 @@ from patchwright_agent.managers import apt_install_options as options
 from patchwright_agent.managers import apt_install_output as output
 from patchwright_agent.managers import apt_output
 from patchwright_agent.managers.apt_install_output import Inst
+from patchwright_agent.managers.errors import ManagerError
 from patchwright_agent.managers.installer import Change, Target
-from patchwright_agent.managers.model import ManagerError
 
 CAPTURES = Path(__file__).resolve().parents[2] / "fixtures" / "captures" / "debian-12"
 

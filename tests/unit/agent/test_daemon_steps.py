@@ -143,6 +143,23 @@ def test_a_package_transaction_is_asked_and_never_cut(tmp_path: Path, names_pid:
     assert b"was let finish first" in ended[0].stderr
 
 
+def test_a_cancel_does_not_wait_for_a_transaction_that_hangs_and_names_what_it_waits_for(tmp_path: Path) -> None:
+    control = Control()
+    thread, ended = start(tmp_path, TRANSACTION.format(tmp_path), control)
+    wait_for(tmp_path / "begun")
+    control.cancel()
+    assert wait_for(tmp_path / "trace") == "asked"
+    assert thread.is_alive()  # it may be at work
+    (tmp_path / "waiting").write_text("it waits for the postinst script of tb-b")
+    thread.join(10)
+    assert isinstance(ended[0], Outcome)
+    assert (ended[0].status, ended[0].code) == ("Cancelled", 137)
+    assert b"it waits for the postinst script of tb-b" in ended[0].stderr
+    (tmp_path / "may-end").touch()
+    wait_gone((tmp_path / "transaction").read_text().strip())
+    assert (tmp_path / "trace").read_text() == "asked\nfinished\n", "it was not cut short"
+
+
 def test_a_foreign_pid_in_the_transaction_file_is_not_signalled(tmp_path: Path) -> None:
     with subprocess.Popen(["sleep", "600"]) as bystander:
         (tmp_path / "transaction").write_text(str(bystander.pid))

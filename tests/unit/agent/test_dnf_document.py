@@ -51,7 +51,7 @@ def test_the_server_reads_what_the_agent_writes() -> None:
 def test_a_new_notice_changes_only_the_rows_that_it_lists() -> None:
     before = {p.name: p.body for p in written(facts()).parts}
     newer = [["RLSA-2026:1", "security", "Low", 1, 1, [], []]]
-    listed = [["openssl-libs", "x86_64", "1:3.0.7-27.el9", "RLSA-2026:1"]]
+    listed = [["openssl-libs", "x86_64", "1:3.0.7-27.el9", ["RLSA-2026:1"]]]
     known = facts(notices=ANSWER["notices"] + newer, listed=ANSWER["listed"] + listed)
     after = {p.name: p.body for p in written(known).parts}
     assert {name for name in before if before[name] != after[name]} == {"notices", "upgradable"}

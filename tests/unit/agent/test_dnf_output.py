@@ -69,7 +69,7 @@ def test_hostile_text_and_impossible_times_are_made_safe() -> None:
     package = facts(installed=[row]).packages[0]
     assert (package.name, package.version, package.built_at, package.installed_at) == ("evil [2J name", "0:1 -1", 0, 0)
     hostile = [["X\u202e-1", "sec\nurity", "", 2**60, True, ["CVE\x00"] * 3, []]]
-    listed = [["bash", "x86_64", "0:5.1.8-9.el9", "X\u202e-1"]]
+    listed = [["bash", "x86_64", "0:5.1.8-9.el9", ["X\u202e-1"]]]
     (notice,) = facts(notices=hostile, listed=listed).packages[0].notices
     assert (notice.id, notice.kind, notice.issued, notice.cves) == ("X -1", "sec urity", 0, ("CVE",))
 

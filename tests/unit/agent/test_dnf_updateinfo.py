@@ -12,8 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from patchwright_agent.managers import dnf_updateinfo
+from patchwright_agent.managers import dnf_notices_ahead, dnf_updateinfo
 from patchwright_agent.managers.dnf_notice_cache import NoticeCache
+from patchwright_agent.managers.dnf_notices_ahead import ReadAhead
 from patchwright_agent.managers.model import Notice
 
 UPDATEINFO = Path(__file__).resolve().parents[2] / "fixtures" / "captures" / "rocky-9" / "updateinfo.xml"
@@ -122,7 +123,9 @@ def test_a_file_is_read_again_only_when_it_or_the_question_is_new(tmp_path: Path
     assert reads.count == 2
     assert asked(PATH.replace("0", "1"), MODERATE.id) == {MODERATE.id: MODERATE}
     assert reads.count == 3
-    assert list(json.loads(Path(kept).read_text())) == [PATH.replace("0", "1")]  # what is not read any more goes
+    assert list(json.loads(Path(kept).read_text())["files"]) == [
+        PATH.replace("0", "1")
+    ]  # what is not read any more goes
     for _ in range(2):
         asked("/repodata/updateinfo.xml.gz", MODERATE.id)  # a name without a checksum says nothing of the content
     assert reads.count == 5
@@ -130,10 +133,54 @@ def test_a_file_is_read_again_only_when_it_or_the_question_is_new(tmp_path: Path
 
 
 @pytest.mark.parametrize(
-    "content", ["", "{", "[]", json.dumps({PATH: 7}), json.dumps({PATH: {"asked": [], "notices": [[1]]}})]
-)
+    "content",
+    [
+        "", "{", "[]", json.dumps({PATH: {"asked": [], "notices": []}}),
+        json.dumps({"files": {PATH: 7}, "listing": {}}),
+        json.dumps({"files": {PATH: {"asked": [], "notices": [[1]]}}, "listing": {"files": [PATH], "key": "a"}}),
+        json.dumps({"files": {}, "listing": {"files": [PATH], "key": "a", "rows": [["bash"]]}}),
+    ],
+)  # fmt: skip
 def test_a_damaged_cache_is_no_cache(tmp_path: Path, content: str) -> None:
     (tmp_path / "notices.json").write_text(content)
     cache = NoticeCache(str(tmp_path / "notices.json"), Reads())
     assert cache.read(PATH, {MODERATE.id}) == {MODERATE.id: MODERATE}
+    assert (cache.may_know([PATH]), cache.listed([PATH], "a")) == (False, None)
     NoticeCache(str(tmp_path / "absent" / "notices.json"), Reads()).save()
+
+
+def test_what_notices_list_is_known_for_the_same_files_and_the_same_packages_alone(tmp_path: Path) -> None:
+    kept, rows = str(tmp_path / "notices.json"), [["openssl-libs", "x86_64", "1:3.0.7-27.el9", [MODERATE.id]]]
+    first = NoticeCache(kept, Reads())
+    assert (first.may_know([PATH]), first.listed([PATH], "a")) == (False, None)
+    first.keep_listed([PATH], "a", rows)
+    first.save()
+    second = NoticeCache(kept, Reads())
+    assert second.may_know([PATH])
+    assert not second.may_know([PATH, PATH])
+    assert (second.listed([PATH], "a"), second.listed([PATH], "b")) == (rows, None)
+    second.save()
+    assert NoticeCache(kept, Reads()).listed([PATH], "a") == rows
+    unnamed = NoticeCache(kept, Reads())  # what has no checksum in its name may be another file tomorrow
+    unnamed.keep_listed(["/repodata/updateinfo.xml.gz"], "a", rows)
+    unnamed.save()
+    assert not NoticeCache(kept, Reads()).may_know(["/repodata/updateinfo.xml.gz"])
+
+
+def test_files_that_another_process_reads_ahead_say_the_same(tmp_path: Path) -> None:
+    sound, broken, odd = (str(tmp_path / name) for name in ("a.xml", "b.xml.gz", "c.xml.zst"))
+    Path(sound).write_bytes(UPDATEINFO.read_bytes())
+    Path(broken).write_bytes(gzip.compress(UPDATEINFO.read_bytes())[:-20])
+    Path(odd).write_bytes(b"\x28\xb5\x2f\xfd")
+    wanted = {MODERATE.id, "X", "\udce9"}
+    ahead = ReadAhead([sound, broken, odd])
+    for path in (sound, broken, odd, str(tmp_path / "absent.xml")):
+        assert ahead.read(path, wanted) == dnf_updateinfo.read_file(path, wanted)
+    assert ahead.read(sound, wanted) == {MODERATE.id: MODERATE}
+
+
+def test_what_is_too_much_to_keep_is_read_in_the_usual_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "a.xml"
+    path.write_bytes(UPDATEINFO.read_bytes())
+    monkeypatch.setattr(dnf_notices_ahead, "MAX_KEPT_BYTES", 10)
+    assert ReadAhead([str(path)]).read(str(path), {MODERATE.id}) == {MODERATE.id: MODERATE}

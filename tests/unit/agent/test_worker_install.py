@@ -8,7 +8,7 @@ import pytest
 from install_lab import APP, LIB, NEW, InstallLab
 
 from patchwright_agent import transport
-from patchwright_agent.managers.model import ManagerError
+from patchwright_agent.managers.errors import ManagerError
 
 REFUSED = transport.ServerError("ConflictException", "there is no third Plan", 400)
 

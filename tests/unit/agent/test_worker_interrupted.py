@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from install_lab import APP, LIB, NEW, Crash, InstallLab
 
-from patchwright_agent.managers.model import ManagerError
+from patchwright_agent.managers.errors import ManagerError
 from patchwright_agent.worker import ending, install, run_journal
 from patchwright_agent.worker.facts import Document
 from patchwright_agent.worker.run_journal import RunJournal

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from patchwright_agent import transport
-from patchwright_agent.managers.model import ManagerError
+from patchwright_agent.managers.errors import ManagerError
 from patchwright_agent.worker import collect, facts, main, patch_run, run_lock, server_calls
 from patchwright_agent.worker.facts import Document
 from patchwright_agent.worker.patch_run import PatchRun
@@ -217,7 +217,8 @@ def test_a_second_run_waits_and_then_names_the_first(tmp_path: Path) -> None:
     with rival:
         assert rival.stdout is not None
         assert rival.stdout.readline() == "held\n"
-        with pytest.raises(RunLocked, match=f"process {rival.pid}, command c-1"):
+        (tmp_path / "patch-run.waiting").write_text("it waits for the postinst script of tb-b")
+        with pytest.raises(RunLocked, match=f"process {rival.pid}, command c-1.*the postinst script of tb-b"):
             RunLock(str(tmp_path), "command c-2", waits.append).__enter__()
         rival.communicate("")
     assert 60 <= sum(waits) <= 61

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from patchwright_agent import run
+from patchwright_agent.worker import arguments
 
 PYTHON = sys.executable
 
@@ -74,3 +75,18 @@ def test_a_sink_gets_the_output_and_its_failure_is_not_lost() -> None:
 
     with pytest.raises(ValueError, match="full"):
         run.start(["yes"], 20, sink=fail).wait()
+
+
+@pytest.mark.parametrize("flags", [[], ["--refresh"], ["--no-refresh"], ["--pretty"]])
+def test_the_common_command_lines_of_facts_mean_what_argparse_reads_in_them(flags: list[str]) -> None:
+    told = arguments.read(["facts", *flags])
+    assert told == arguments.read(["facts", "--index-dir", "", *flags])
+    assert [told.refresh, told.no_refresh, told.pretty] == [
+        f in flags for f in ("--refresh", "--no-refresh", "--pretty")
+    ]
+
+
+def test_flags_that_exclude_one_another_are_wrong_usage() -> None:
+    with pytest.raises(SystemExit) as ended:
+        arguments.read(["facts", "--refresh", "--no-refresh"])
+    assert ended.value.code == 64

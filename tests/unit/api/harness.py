@@ -9,6 +9,9 @@ from tests.unit.counting import CountingIds
 
 import patchwright.api.activations
 import patchwright.api.baselines
+import patchwright.api.document_list
+import patchwright.api.document_shares
+import patchwright.api.documents
 import patchwright.api.patch_groups
 import patchwright.api.tags  # noqa: F401  importing the modules registers their handlers
 from patchwright.api.context import Context, Service

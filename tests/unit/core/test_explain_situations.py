@@ -30,7 +30,7 @@ from patchwright.core.baselines import FilterKey, PatchBaseline, PatchSource
 from patchwright.core.errors import Invalid
 from patchwright.core.explain import Explanation, explain
 from patchwright.core.facts import NodeFacts
-from patchwright.core.failures import dropped_words, kept_text, problem_words
+from patchwright.core.failures import SCRIPT_FAILED, dropped_words, kept_text, problem_words
 from patchwright.core.judgement import Catalogue, History, ReasonCode, ReleaseSource
 from patchwright.core.plan import DropCode, DroppedTarget
 from patchwright.core.predefined import DEFAULT_FOR
@@ -198,6 +198,12 @@ SITUATIONS: dict[str, Situation] = {
         facts=_al2(NEW, holds=(SLOT,)), baseline=RULES, code=ReasonCode.HELD, says=("held",),
         remedy="yum versionlock delete curl",
     ),
+    "excluded on a dnf system": Situation(
+        facts=node(OperatingSystem.ROCKY_LINUX, OLD, offers=(NEW,), holds=(SLOT,)),
+        baseline=baseline(OperatingSystem.ROCKY_LINUX, replace(ANY, enable_non_security=True)), code=ReasonCode.HELD,
+        says=("a version lock, or by exclude= in its dnf.conf", "never overridden"),
+        remedy="or take it out of exclude= in /etc/dnf/dnf.conf",
+    ),
     "phased": Situation(
         facts=_ubuntu(replace(DEB_NEW, phased=20), candidate="7.1"), baseline=baseline(UBUNTU, ANY),
         code=ReasonCode.PHASED, says=("gradual roll-out",), details="20 %",
@@ -217,6 +223,16 @@ SITUATIONS: dict[str, Situation] = {
         history=replace(FAILED, failed_reasons={(SLOT, "7.2-1"): kept_text("LOCKED", problem_words("LOCKED"))}),
         says=("could not bring it in: another program held the package manager's lock.",),
         details="LOCKED", remedy="let the other program end, then aws ssm send-command",
+    ),
+    "a script failed, which rpm leaves as installed": Situation(
+        facts=node(OperatingSystem.ROCKY_LINUX, NEW), baseline=baseline(OperatingSystem.ROCKY_LINUX, ANY),
+        code=ReasonCode.SCRIPT_FAILED,
+        history=replace(FAILED, failed_reasons={(SLOT, "7.2-1"): kept_text(SCRIPT_FAILED, "its POSTIN script failed")}),
+        says=("curl.x86_64 7.2-1 is there, but a script of it failed in the last Install: its POSTIN script failed.",),
+        details="SCRIPT_FAILED: its POSTIN", remedy="correct the cause, then dnf -y reinstall curl",
+    ),
+    "came in by hand after it had failed": Situation(
+        facts=node(AL2, NEW), baseline=RULES, code=ReasonCode.UP_TO_DATE, history=FAILED, says=("is installed",),
     ),
     "left out of the last plan": Situation(
         facts=_al2(NEW), baseline=RULES, code=ReasonCode.LEFT_OUT_OF_PLAN,

@@ -70,6 +70,12 @@ class TestOutcome:
         undone = after_install(PLAN, node(AL2, OLD, BASH_NEW), words)
         assert undone.failed_reasons == {(CURL, "7.2-1"): reason}
 
+    def test_a_script_that_failed_is_remembered_of_what_is_there_all_the_same(self):
+        done = after_install(PLAN, node(AL2, NEW, BASH_NEW, NEEDED), said("MANAGER_FAILED", curl="%post failed"))
+        assert (done.failed, done.scripts_failed) == (set(), {(CURL, "7.2-1"): "SCRIPT_FAILED: %post failed"})
+        before = History(failed=frozenset({(BASH, "1-1")}), failed_reasons={(BASH, "1-1"): "LOCKED: dnf"})
+        assert done.remembered(before).failed_reasons == done.scripts_failed
+
     def test_what_was_left_out_has_failed_too_unless_it_came_from_elsewhere(self):
         undone = after_install(LEFT_OUT, node(AL2, OLD, BASH_NEW), said())
         assert undone.failed_reasons == {

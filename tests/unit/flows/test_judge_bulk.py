@@ -11,7 +11,9 @@ import pytest
 from bench.many_nodes import SCOPE, ManyNodes
 from sqlalchemy import select
 
-from patchwright.core.values import NodeId
+from patchwright.core.tags import TaggedType
+from patchwright.core.values import NodeId, Tag
+from patchwright.flows.change_tags import add_tags
 from patchwright.flows.judge_fleet import mark_due
 from patchwright.flows.judge_node import judge_node, verdict_of
 from patchwright.flows.register_node import deregister_node
@@ -29,7 +31,7 @@ NODES = 12
 def fleet(store: Engine, monkeypatch: pytest.MonkeyPatch) -> ManyNodes:
     """A small fleet that is judged as a large one. One node has no facts, one a system that nobody knows."""
     monkeypatch.setattr(judging, "BULK_FROM", 1)
-    monkeypatch.setattr(judging, "BULK_WRITE", 5)
+    monkeypatch.setattr(judging, "BULK_WRITE", {"sqlite": 5, "postgresql": 5})
     made = ManyNodes(store, nodes=NODES, distinct=5, names=700)
     made.make()
 
@@ -64,14 +66,14 @@ def _due(store: Engine) -> int:
 
 def _meanwhile(monkeypatch: pytest.MonkeyPatch, happens: Callable[[], Any]) -> None:
     """Let something happen once, between the snapshot and the first write."""
-    write = JudgingLoop._write_many
+    write = JudgingLoop._in_parts
 
-    def after(self: JudgingLoop, part: Any) -> None:
-        monkeypatch.setattr(JudgingLoop, "_write_many", write)
+    def after(self: JudgingLoop, *what: Any) -> None:
+        monkeypatch.setattr(JudgingLoop, "_in_parts", write)
         happens()
-        write(self, part)
+        write(self, *what)
 
-    monkeypatch.setattr(JudgingLoop, "_write_many", after)
+    monkeypatch.setattr(JudgingLoop, "_in_parts", after)
 
 
 def test_all_verdicts_are_those_of_the_plain_judge_again_and_again(store: Engine, fleet: ManyNodes) -> None:
@@ -114,29 +116,74 @@ def _mark_all(tx: Tx, fleet: ManyNodes) -> None:
     mark_due(tx, SCOPE, cause="TEST", now=fleet.now, ids=fleet.ids)
 
 
-def test_new_facts_meanwhile_are_not_covered_by_an_old_verdict(
+def _report_again(store: Engine, fleet: ManyNodes, node_id: NodeId) -> None:
+    """New facts, alike but for their id; they make the node due, as every report that brings something does."""
+
+    def write(tx: Tx) -> None:
+        record = facts.current(tx, node_id)
+        assert record is not None
+        names = ("facts_version", "report_digest", "instset", "upset", "state", "parts", "times")
+        facts.replace(tx, node_id, fleet.now, **{name: getattr(record, name) for name in names})
+        mark_due(tx, SCOPE, node_ids=[node_id], cause="facts", now=fleet.now, ids=fleet.ids)
+
+    store.write(write)
+
+
+def _facts_of(store: Engine, node_id: NodeId) -> int:
+    record = store.read(lambda tx: facts.current(tx, node_id))
+    assert record is not None
+    return record.id
+
+
+def test_a_first_verdict_is_not_given_for_facts_that_are_old_meanwhile(
+    store: Engine, fleet: ManyNodes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loop, moved = JudgingLoop(store, "honour"), _ids(store)[5]
+    _meanwhile(monkeypatch, lambda: _report_again(store, fleet, moved))
+    loop.turn(fleet.now)
+    assert moved not in _verdicts(store)
+    loop.turn(fleet.now)
+    assert _verdicts(store)[moved].facts_id == _facts_of(store, moved)
+
+
+def test_new_facts_meanwhile_are_judged_next(store: Engine, fleet: ManyNodes, monkeypatch: pytest.MonkeyPatch) -> None:
+    loop = JudgingLoop(store, "honour")
+    loop.turn(fleet.now)
+    moved = _ids(store)[5]
+    fleet.change_baselines(1)
+    before = _facts_of(store, moved)
+    _meanwhile(monkeypatch, lambda: _report_again(store, fleet, moved))
+    loop.turn(fleet.now)
+    assert (_verdicts(store)[moved].facts_id, _due(store)) == (before, 1)
+    others = [v.baseline_version for v in _verdicts(store).values() if v.facts_id is not None]
+    assert others.count(2) >= NODES - 2
+    loop.turn(fleet.now)
+    assert (_verdicts(store)[moved].facts_id, _due(store)) == (_facts_of(store, moved), 0)
+    assert _verdicts(store)[moved] == _plain(store, fleet)[moved]
+
+
+def test_a_node_that_changes_its_group_meanwhile_ends_under_the_new_baseline(
     store: Engine, fleet: ManyNodes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     loop = JudgingLoop(store, "honour")
     loop.turn(fleet.now)
     moved = _ids(store)[5]
+    before = _verdicts(store)[moved]
+    other = next(v for v in _verdicts(store).values() if v.baseline_id != before.baseline_id and v.patch_group)
     fleet.change_baselines(1)
 
-    def report() -> None:
-        def write(tx: Tx) -> None:
-            record = facts.current(tx, moved)
-            assert record is not None
-            names = ("facts_version", "report_digest", "instset", "upset", "state", "parts", "times")
-            facts.replace(tx, moved, fleet.now, **{name: getattr(record, name) for name in names})
+    def move() -> None:
+        tags_then = [Tag(key="PatchGroup", value=other.patch_group)]
+        store.write(
+            lambda tx: add_tags(tx, SCOPE, TaggedType.MANAGED_INSTANCE, moved, tags_then, now=fleet.now, ids=fleet.ids)
+        )
 
-        store.write(write)
-
-    _meanwhile(monkeypatch, report)
-    before = _verdicts(store)[moved]
+    _meanwhile(monkeypatch, move)
     loop.turn(fleet.now)
-    assert _verdicts(store)[moved] == before
-    others = [v.baseline_version for i, v in _verdicts(store).items() if i != moved and v.facts_id is not None]
-    assert others.count(2) >= NODES - 3
+    loop.turn(fleet.now)
+    assert _verdicts(store)[moved].baseline_id == other.baseline_id
+    assert _due(store) == 0
+    assert _verdicts(store)[moved] == _plain(store, fleet)[moved]
 
 
 def test_a_verdict_that_somebody_else_gave_meanwhile_stays(

@@ -7,6 +7,7 @@ from patchwright.store.tables.accounts import access_key, account, audit, client
 from patchwright.store.tables.base import metadata
 from patchwright.store.tables.baselines import baseline, baseline_version, default_baseline, patch_group
 from patchwright.store.tables.commands import command, invocation, invocation_step, reply_seen
+from patchwright.store.tables.documents import document, document_share, document_version
 from patchwright.store.tables.facts import (
     first_seen,
     hoststate,
@@ -33,6 +34,9 @@ __all__ = [
     "client_token",
     "command",
     "default_baseline",
+    "document",
+    "document_share",
+    "document_version",
     "due_change",
     "due_judgement",
     "first_seen",
