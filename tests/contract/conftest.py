@@ -22,6 +22,7 @@ from botocore.config import Config
 
 from patchwright.server.app import Application
 from patchwright.server.open import open_state
+from patchwright.server.serve import WEBSOCKETS
 from patchwright.server.settings import Settings
 from patchwright.wire.model import DATA_DIRECTORY
 
@@ -79,7 +80,7 @@ def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     )
     application = Application(open_state(settings), strict=True)
     runner = uvicorn.Server(
-        uvicorn.Config(application.asgi, port=port, log_config=None, ws="none", timeout_graceful_shutdown=1)
+        uvicorn.Config(application.asgi, port=port, log_config=None, timeout_graceful_shutdown=1, **WEBSOCKETS)
     )
     thread = threading.Thread(target=runner.run, daemon=True)
     thread.start()

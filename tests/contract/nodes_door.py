@@ -145,15 +145,15 @@ class Node:
         return self.ssm("UpdateInstanceInformation", {**body, **more})
 
     def ssm(self, operation: str, body: dict[str, Any]) -> dict[str, Any]:
-        return self._send(f"AmazonSSM.{operation}", body, self._auth("ssm"))
+        return self._send(f"AmazonSSM.{operation}", body, self.auth("ssm"))
 
     def patchwright(self, operation: str, body: dict[str, Any]) -> dict[str, Any]:
         """An operation of our own service."""
-        return self._send(f"Patchwright.{operation}", body, self._auth("patchwright"))
+        return self._send(f"Patchwright.{operation}", body, self.auth("patchwright"))
 
     def messages(self, operation: str, body: dict[str, Any]) -> dict[str, Any]:
         """An operation of the message door."""
-        return self._send(f"{MESSAGES}.{operation}", body, self._auth("ec2messages"))
+        return self._send(f"{MESSAGES}.{operation}", body, self.auth("ec2messages"))
 
     def poll(self) -> list[Message]:
         """One long poll: an empty answer takes seconds."""
@@ -165,7 +165,7 @@ class Node:
     def abandon_poll(self, seconds: float) -> None:
         """A poll whose sender dies after `seconds`."""
         body = {"Destination": self.id, "MessagesRequestId": str(uuid.uuid4()), "VisibilityTimeoutInSeconds": 10}
-        headers, data = self._signed(f"{MESSAGES}.GetMessages", body, self._auth("ec2messages"))
+        headers, data = self._signed(f"{MESSAGES}.GetMessages", body, self.auth("ec2messages"))
         place = urlsplit(self.url)
         connection = http.client.HTTPConnection(str(place.hostname), place.port, source_address=(self.source, 0))
         connection.request("POST", "/", data, headers)
@@ -227,7 +227,8 @@ class Node:
         self.finish(message, status, **result)
         return message
 
-    def _auth(self, service: str) -> botocore.auth.SigV4Auth:
+    def auth(self, service: str) -> botocore.auth.SigV4Auth:
+        """What signs a request to `service` with the temporary triple."""
         if self.session is None:
             self.role_token()
         return botocore.auth.SigV4Auth(self.session, service, self.region)

@@ -156,7 +156,7 @@ def test_a_worker_is_no_node_and_a_node_no_worker(fleet: Fleet) -> None:
         node._send(
             "Patchwright.StartPatchRun",
             {"AgentVersion": "1", "FactsVersions": [1], "BootId": "b"},
-            node._auth("patchwright"),
+            node.auth("patchwright"),
         )
     with pytest.raises(Refusal, match=r"AccessDenied|UnknownOperation"):
         worker.call("ExplainPatch", {"NodeId": node.id, "Patch": "vim"})

@@ -13,6 +13,7 @@ from patchwright.core.builtin_patch_documents import (
     RUN_WITH_HOOKS,
 )
 from patchwright.core.documents import Document
+from patchwright.core.worker_script import REMOVE_WORKER_DOCUMENT
 
 BUILTIN_CREATED_AT = datetime(2026, 1, 1, tzinfo=UTC)
 """What is shown as their date: that of no file, so that every server says the same."""
@@ -21,7 +22,7 @@ PATCH_DOCUMENTS = frozenset({RUN_PATCH_BASELINE, RUN_FOR_ASSOCIATION, RUN_WITH_H
 BUILTIN: dict[str, Document] = {
     # Their texts are written once: every command of theirs is measured by them.
     document.name: replace(document, source=document.text)
-    for document in (*builtin_patch_documents.DOCUMENTS, *builtin_run_documents.DOCUMENTS)
+    for document in (*builtin_patch_documents.DOCUMENTS, *builtin_run_documents.DOCUMENTS, REMOVE_WORKER_DOCUMENT)
 }
 
 

@@ -6,6 +6,7 @@ Source: patch-baselines.md 5.1 to 5.3, decisions.md 30.
 from typing import Any
 
 from patchwright.core.documents import Document
+from patchwright.core.worker_script import RUN_WORKER
 
 RUN_PATCH_BASELINE = "AWS-RunPatchBaseline"
 RUN_FOR_ASSOCIATION = "AWS-RunPatchBaselineAssociation"
@@ -27,14 +28,6 @@ _LOCATION = {"type": "String", "default": "", "allowedPattern": _LOCATION_OR_EMP
 _DOCUMENT_NAME = "[a-zA-Z0-9_.-]{3,128}|arn:aws[a-z-]*:ssm:[a-zA-Z0-9-]{1,100}:[0-9]{12}:document/[a-zA-Z0-9_.-]{3,128}"
 _BASELINE_TAGS = "(^$)|^Key=[^,'\"$`\\\\\\x00-\\x1f]{1,128},Values=[^'\"$`\\\\\\x00-\\x1f]{1,512}$"
 
-_WORKER = [
-    "# The worker asks the server for its orders; nothing of the command's parameters is read by this script.",
-    'if [ -z "${PATCHWRIGHT_AGENT:-}" ]; then',
-    '  echo "This host has no Patchwright worker: install patchwright-agent.pyz and run it as the agent." >&2',
-    "  exit 1",
-    "fi",
-    'exec "${PATCHWRIGHT_PYTHON:-python3}" "$PATCHWRIGHT_AGENT" patch',
-]
 _OPERATION = {
     "type": "String",
     "description": "(Required) Scan reports, Install reports and installs.",
@@ -59,7 +52,7 @@ def _patch_step(name: str, action: str, platform: str, script: list[str]) -> dic
 
 _PATCH_STEPS = [
     _patch_step("PatchWindows", "aws:runPowerShellScript", "Windows", _not_built("Windows")),
-    _patch_step("PatchLinux", "aws:runShellScript", "Linux", _WORKER),
+    _patch_step("PatchLinux", "aws:runShellScript", "Linux", RUN_WORKER),
     _patch_step("PatchMacOS", "aws:runShellScript", "MacOS", _not_built("macOS")),
 ]
 
@@ -69,7 +62,7 @@ def _worker_step(name: str, when: list[str] | None = None) -> dict[str, Any]:
     step: dict[str, Any] = {"action": "aws:runShellScript", "name": name}
     if when:
         step["precondition"] = {"StringEquals": when}
-    return {**step, "onFailure": "exit", "inputs": {"timeoutSeconds": "7200", "runCommand": _WORKER}}
+    return {**step, "onFailure": "exit", "inputs": {"timeoutSeconds": "7200", "runCommand": RUN_WORKER}}
 
 
 def _hook_step(name: str, parameter: str, **more: Any) -> dict[str, Any]:

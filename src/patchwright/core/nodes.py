@@ -43,6 +43,14 @@ class ManagedNode:
         return self.name or self.computer_name or self.id
 
 
+def is_quiet(last_ping_at: datetime | None, now: datetime) -> bool:
+    """Whether a node that is heard from, by a poll or by its open channel, is due to be noted as seen at `now`.
+
+    Its heartbeats do that otherwise; a node may be set to send them an hour apart.
+    """
+    return last_ping_at is None or now - last_ping_at > PING_INTERVAL + SLACK
+
+
 def is_online(last_ping_at: datetime | None, now: datetime) -> bool:
     """Whether a node that pinged at `last_ping_at` counts as Online at `now`."""
     return last_ping_at is not None and now - last_ping_at <= ONLINE_FOR

@@ -14,7 +14,7 @@ from patchwright.store import commands, rollouts
 from patchwright.store.engine import Tx
 
 VISIBILITY = timedelta(seconds=10)
-"""A cancel that is not acknowledged is told again after this long."""
+"""A cancel that is not acknowledged is told again after this long to a node that polls."""
 NOT_SENT = "Cancelled before the node was handed the command."
 
 
@@ -54,11 +54,13 @@ def cancel_command(tx: Tx, command: Command, chosen: Sequence[Invocation], *, wh
     tx.wake(f"command:{command.id}")
 
 
-def take_cancels(tx: Tx, node: ManagedNode, now: datetime, *, limit: int) -> list[Invocation]:
-    """The cancels to tell a polling node now; each stays invisible for VISIBILITY."""
+def take_cancels(
+    tx: Tx, node: ManagedNode, now: datetime, *, limit: int, visibility: timedelta = VISIBILITY
+) -> list[Invocation]:
+    """The cancels to tell a node now; each is told again unless it is acknowledged in `visibility`."""
     taken = commands.deliverable_cancels(tx, node.id, now, limit=limit)
     for invocation in taken:
-        commands.update_invocation(tx, invocation.command_id, node.id, visible_at=now + VISIBILITY)
+        commands.update_invocation(tx, invocation.command_id, node.id, visible_at=now + visibility)
     return taken
 
 

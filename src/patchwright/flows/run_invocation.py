@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -19,7 +20,7 @@ from patchwright.store import commands
 from patchwright.store.engine import Tx
 
 VISIBILITY = timedelta(seconds=10)
-"""A message that is not acknowledged is offered again after this long."""
+"""A message that is not acknowledged is offered again after this long to a node that polls."""
 MAX_MESSAGES = 10
 STDOUT_LIMIT, STDERR_LIMIT, OUTPUT_LIMIT, TRACE_LIMIT = 24_000, 8_000, 2_500, 2_500
 CUT = "--output truncated--"
@@ -45,14 +46,16 @@ class Message:
     token_steps: tuple[str, ...]
 
 
-def take_messages(tx: Tx, node: ManagedNode, now: datetime, *, limit: int = MAX_MESSAGES) -> list[Message]:
-    """The invocations to hand to a polling node now; each stays invisible for VISIBILITY."""
+def take_messages(
+    tx: Tx, node: ManagedNode, now: datetime, *, limit: int = MAX_MESSAGES, visibility: timedelta = VISIBILITY
+) -> list[Message]:
+    """The invocations to hand to a node now; each is offered again unless it is acknowledged in `visibility`."""
     taken = []
     for invocation in commands.deliverable(tx, node.id, now, limit=limit):
         command = commands.get(tx, invocation.command_id)
         if now >= command.expires_at:
             continue
-        values: dict[str, Any] = {"visible_at": now + VISIBILITY, "delivered_at": invocation.delivered_at or now}
+        values: dict[str, Any] = {"visible_at": now + visibility, "delivered_at": invocation.delivered_at or now}
         moves = may_move(invocation.details, Details.IN_PROGRESS)
         if moves:
             values |= {"details": Details.IN_PROGRESS, "trace": ""}
@@ -69,13 +72,16 @@ def has_messages(tx: Tx, node: ManagedNode, now: datetime) -> bool:
     return commands.has_deliverable(tx, node.id, now)
 
 
-def payload_of(message: Message, tokens: Mapping[str, str]) -> str:
-    """The message's payload: document and parameters in full, run tokens in the steps' environment only."""
+def payload_of(message: Message, tokens: Mapping[str, str], worker: Mapping[str, str] = MappingProxyType({})) -> str:
+    """The message's payload: document and parameters in full, run tokens in the steps' environment only.
+
+    `worker` is added to the environment of steps with a token: where their worker comes from.
+    """
     command = message.command
     document = Document(name=command.document_name, version=command.document_version, content=command.content)
     content = dict(command.content)
     if tokens:
-        content["mainSteps"] = [_with_token(s, tokens.get(s["name"])) for s in content["mainSteps"]]
+        content["mainSteps"] = [_with_token(s, tokens.get(s["name"]), worker) for s in content["mainSteps"]]
     request = command.request
     payload = {
         "CommandId": command.id,
@@ -90,11 +96,11 @@ def payload_of(message: Message, tokens: Mapping[str, str]) -> str:
     return msgspec.json.encode(payload).decode()
 
 
-def _with_token(step: Mapping[str, Any], token: str | None) -> Mapping[str, Any]:
+def _with_token(step: Mapping[str, Any], token: str | None, worker: Mapping[str, str]) -> Mapping[str, Any]:
     if token is None:
         return step
     inputs = dict(step["inputs"])
-    inputs["environment"] = {**inputs.get("environment", {}), "PATCHWRIGHT_TOKEN": token}
+    inputs["environment"] = {**inputs.get("environment", {}), **worker, "PATCHWRIGHT_TOKEN": token}
     return {**step, "inputs": inputs}
 
 
@@ -118,6 +124,14 @@ def acknowledge(tx: Tx, node: ManagedNode, message_id: str, now: datetime) -> No
     elif invocation.delivered_at is not None and invocation.acknowledged_at is None:
         commands.update_invocation(tx, invocation.command_id, node.id, acknowledged_at=now)
         settle_acknowledgement(tx, commands.get(tx, invocation.command_id))
+
+
+def postpone(tx: Tx, node: ManagedNode, message_id: str, until: datetime) -> None:
+    """The node can't take the message now: it is offered again at `until`."""
+    command_id = ids_of_message(message_id, node)
+    invocation = commands.find_invocation(tx, command_id, node.id) if command_id else None
+    if invocation is not None and invocation.visible_at is not None and invocation.acknowledged_at is None:
+        commands.update_invocation(tx, invocation.command_id, node.id, visible_at=until)
 
 
 def fail_message(tx: Tx, node: ManagedNode, message_id: str, failure: str, now: datetime) -> None:

@@ -41,6 +41,8 @@ class NodeContext:
     run_tokens: RunTokens
     address: str
     apt_delays: AptDelays
+    worker_source: Mapping[str, str]
+    """What a step of a patch document finds in its environment to fetch its worker by; empty if none is served."""
 
 
 Prepare = Callable[[NodeContext, Request], Any]

@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 from patchwright.core.errors import Invalid, Kind, NotFound, Refused
-from patchwright.core.nodes import ManagedNode, is_online
+from patchwright.core.nodes import ManagedNode, is_online, is_quiet
 from patchwright.flows.register_node import register_node
 from patchwright.gateway.context import Answer, NodeContext, Proof, Request, door
 from patchwright.store import nodes
@@ -82,9 +82,7 @@ def update_public_key(ctx: NodeContext, request: Request, prepared: Any) -> Answ
 @door("AmazonSSM.UpdateInstanceInformation", Proof.NODE_SESSION)
 def update_instance_information(ctx: NodeContext, request: Request, prepared: Any) -> Answer:  # noqa: ARG001
     node = own(ctx, request, "InstanceId")
-    if not is_online(node.last_ping_at, ctx.now):
-        # Commands that gave their slot to others while the node was away queue again.
-        ctx.tx.wake("commands")
+    _welcome(ctx, node)
     nodes.touch(
         ctx.tx,
         node.id,
@@ -99,6 +97,19 @@ def update_instance_information(ctx: NodeContext, request: Request, prepared: An
         scan_only=request.get("ScanOnly"),
     )
     return {}
+
+
+def _welcome(ctx: NodeContext, node: ManagedNode) -> None:
+    """Commands that gave their slot to others while the node was away queue again."""
+    if not is_online(node.last_ping_at, ctx.now):
+        ctx.tx.wake("commands")
+
+
+def note_presence(ctx: NodeContext, node: ManagedNode) -> None:
+    """The node takes messages, so it is there, whenever its next heartbeat comes. Source: agent-protocol.md 5."""
+    if is_quiet(node.last_ping_at, ctx.now):
+        _welcome(ctx, node)
+        nodes.touch(ctx.tx, node.id, ctx.now)
 
 
 @door("AmazonSSM.ListInstanceAssociations", Proof.NODE_SESSION)

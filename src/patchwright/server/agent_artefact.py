@@ -13,13 +13,9 @@ from threading import Lock
 from typing import Any
 
 from patchwright.server.secrets import Sealer
-from patchwright.store import meta
-from patchwright.store.engine import Engine, Tx
+from patchwright.server.worker_artifact import SALT_BYTES, signing_key
+from patchwright.store.engine import Engine
 
-KEY_BITS = 2048
-"""What the agent's own arithmetic takes; SALT_BYTES too."""
-SALT_BYTES = 32
-_META = "artefact_key"
 _VERSION = re.compile(rb'^__version__ = "([0-9A-Za-z.+-]{1,40})"$', re.MULTILINE)
 
 
@@ -58,7 +54,7 @@ class AgentArtefact:
 
         content = file.read_bytes()
         version, sha256 = _version_of(file), hashlib.sha256(content).hexdigest()
-        key = self._key()
+        key = signing_key(self._store, self._sealer)
         pss = padding.PSS(mgf=padding.MGF1(hashes.SHA256()), salt_length=SALT_BYTES)
         public = key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
         return {
@@ -68,32 +64,6 @@ class AgentArtefact:
             "Signature": base64.b64encode(key.sign(signed_text(version, sha256), pss, hashes.SHA256())).decode(),
             "PublicKey": base64.b64encode(public).decode(),
         }
-
-    def _key(self) -> Any:
-        """The key of this database, made at the first need. What another process made first is used."""
-        from cryptography.hazmat.primitives.asymmetric import rsa
-        from cryptography.hazmat.primitives.serialization import (
-            Encoding,
-            NoEncryption,
-            PrivateFormat,
-            load_pem_private_key,
-        )
-
-        sealed = self._store.read(lambda tx: meta.get(tx, _META))
-        if sealed is None:
-            fresh = rsa.generate_private_key(public_exponent=65537, key_size=KEY_BITS)
-            pem = fresh.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
-            mine = base64.b64encode(self._sealer.seal(pem, bound_to=_META)).decode()
-
-            def keep(tx: Tx) -> str:
-                present = meta.get(tx, _META)
-                if present is None:
-                    meta.put(tx, _META, mine)
-                return present or mine
-
-            sealed = self._store.write(keep)
-        pem = self._sealer.open(base64.b64decode(sealed), bound_to=_META)
-        return load_pem_private_key(pem.encode(), None)
 
 
 def _version_of(file: Path) -> str:

@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.websockets import WebSocket
 
 from patchwright.loops.commands import CommandsLoop
 from patchwright.loops.driver import Driver, Loop
@@ -18,6 +19,8 @@ from patchwright.loops.judging import JudgingLoop
 from patchwright.loops.retention import RetentionLoop
 from patchwright.server import handlers
 from patchwright.server.agent_artefact import AgentArtefact
+from patchwright.server.authenticate import Authenticator
+from patchwright.server.control_channels import ControlChannels
 from patchwright.server.http import Edge
 from patchwright.server.state import State
 from patchwright.server.telemetry import Telemetry
@@ -27,16 +30,22 @@ from patchwright.store.retention import Retention
 
 
 class Front:
-    """Calls of the API go straight to the edge, which answers every failure itself; the rest has routes."""
+    """Calls of the API go straight to the edge, which answers every failure itself; the rest has routes.
 
-    def __init__(self, edge: Edge, pages: ASGIApp) -> None:
+    Sockets too go past the routes, each layer of which would stay in memory as long as a socket does.
+    """
+
+    def __init__(self, edge: Edge, channels: ControlChannels, pages: ASGIApp) -> None:
         self._edge = edge
+        self._channels = channels
         self._pages = pages
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["path"] == "/" and scope["method"] == "POST":
             response = await self._edge.post(Request(scope, receive, send))
             await response(scope, receive, send)
+        elif scope["type"] == "websocket":
+            await self._channels.connect(WebSocket(scope, receive, send))
         else:
             await self._pages(scope, receive, send)
 
@@ -48,7 +57,9 @@ class Application:
         handlers.check(state.models)
         self.state = state
         self.telemetry = Telemetry(strict=strict)
-        self._edge = Edge(state, self.telemetry)
+        authenticator = Authenticator(state)
+        self._edge = Edge(state, self.telemetry, authenticator)
+        self._channels = ControlChannels(state, self.telemetry, authenticator)
         self._artefact = AgentArtefact(state.settings.agent_file, state.store, state.sealer)
         self.driver = Driver(
             [
@@ -64,7 +75,7 @@ class Application:
         )
         state.store.on_wake(state.waits.wake)
         state.store.on_wake(self.driver.wake)
-        self.asgi = Front(self._edge, Starlette(routes=self._routes(), lifespan=self._lifespan))
+        self.asgi = Front(self._edge, self._channels, Starlette(routes=self._routes(), lifespan=self._lifespan))
 
     def _routes(self) -> list[Route]:
         return [
@@ -74,6 +85,7 @@ class Application:
             Route("/ca.pem", self._ca),
             Route("/agent/patchwright-agent.pyz", self._agent),
             Route("/agent/patchwright-agent.json", self._agent_manifest),
+            Route("/v1/control-channel/{node_id}", self._channels.create, methods=["POST"]),
             Route("/{path:path}", _not_found, methods=["GET", "POST", "PUT", "DELETE", "PATCH", "HEAD"]),
         ]
 
@@ -99,7 +111,10 @@ class Application:
         return JSONResponse({"ready": not problems, "problems": problems}, status_code=503 if problems else 200)
 
     async def _metrics(self, _request: Request) -> Response:
-        gauges = {"patchwright_parked_polls": float(self.state.waits.count)}
+        gauges = {
+            "patchwright_parked_polls": float(max(0, self.state.waits.count - self._channels.count)),
+            "patchwright_open_channels": float(self._channels.count),
+        }
         return PlainTextResponse(self.telemetry.exposition(gauges), media_type="text/plain; version=0.0.4")
 
     async def _ca(self, request: Request) -> Response:

@@ -16,6 +16,7 @@ from patchwright.core.errors import Kind, Refused
 from patchwright.core.values import Scope
 from patchwright.gateway.context import Door, NodeContext, Proof, doors
 from patchwright.server.authenticate import Caller, NodeCaller, OperatorCaller, WorkerCaller
+from patchwright.server.node_context import node_context
 from patchwright.server.state import State
 from patchwright.store import audit
 from patchwright.store.engine import Tx
@@ -147,17 +148,7 @@ class Dispatcher:
         state = self._state
 
         def context(tx: Tx) -> NodeContext:
-            return NodeContext(
-                tx=tx,
-                now=state.clock.now(),
-                ids=state.ids,
-                node_id=node_id,
-                run=run,
-                keys=state.node_keys,
-                run_tokens=state.run_tokens,
-                address=address,
-                apt_delays=state.service.apt_delays,
-            )
+            return node_context(state, tx, node_id=node_id, run=run, address=address)
 
         if found.ready is not None:
             await _while_there(self._park(found, f"node:{node_id}", context, request), left)

@@ -51,10 +51,10 @@ class BodyTooLarge(WireError):
 class Edge:
     """POST /: every operation of every service."""
 
-    def __init__(self, state: State, telemetry: Telemetry) -> None:
+    def __init__(self, state: State, telemetry: Telemetry, authenticator: Authenticator) -> None:
         self._state = state
         self._telemetry = telemetry
-        self._authenticator = Authenticator(state)
+        self._authenticator = authenticator
         self._dispatcher = Dispatcher(state)
         self._registrations = RateLimit(burst=60, per_second=5.0)
 
@@ -81,7 +81,7 @@ class Edge:
 
     async def _call(self, request: Request, operation: Operation | UnknownOperation, request_id: str) -> Response:
         limit = LIMITS.get(operation.target, MAX_BODY)
-        signed = await _signed(request, limit)
+        signed = await read_signed(request, limit)
         now = self._state.clock.now()
         address = request.client.host if request.client else ""
         caller = None
@@ -106,7 +106,7 @@ class Edge:
         )
 
     async def _sts(self, request: Request, request_id: str) -> Response:
-        signed = await _signed(request, sts.MAX_BODY)
+        signed = await read_signed(request, sts.MAX_BODY)
         caller = await self._authenticator.caller(signed, sts.SIGNING_NAME, self._state.clock.now())
         sts.parse_call(signed.body)
         if isinstance(caller, OperatorCaller):
@@ -158,7 +158,7 @@ async def _left(request: Request) -> None:
         pass
 
 
-async def _signed(request: Request, limit: int) -> SignedRequest:
+async def read_signed(request: Request, limit: int) -> SignedRequest:
     """The request as it was signed, its body read up to `limit` bytes.
 
     A body somewhat too large is read to its end and thrown away, so that its sender hears the refusal; most clients

@@ -15,9 +15,11 @@ from patchwright.server.settings import BadSettings, Settings
 from patchwright.server.state import State
 from patchwright.server.tls import TlsFiles, ca_sha256, ensure, names_of
 from patchwright.server.waits import Waits
+from patchwright.server.worker_artifact import source_of
 from patchwright.store import meta, principals
 from patchwright.store.engine import Engine, Tx
 from patchwright.store.migrate import migrate
+from patchwright.wire.channel_opening import ChannelTokens
 from patchwright.wire.credentials import NodeKeys, RunTokens
 from patchwright.wire.model import Models
 from patchwright.wire.tokens import Tokens
@@ -61,8 +63,10 @@ def open_state(settings: Settings) -> State:
         tokens=Tokens(key),
         node_keys=NodeKeys(key),
         run_tokens=RunTokens(key),
+        channel_tokens=ChannelTokens(key),
         sealer=sealer,
         waits=Waits(),
+        worker_source=source_of(settings.agent_file, store, sealer, url=settings.url, ca_sha256=pin),
     )
     _first_start(state)
     return state

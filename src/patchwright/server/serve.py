@@ -1,8 +1,10 @@
 """Run one server process until it is told to end."""
 
+import asyncio
 import logging
 import socket
 import sys
+from typing import Any
 
 import uvicorn
 
@@ -12,8 +14,21 @@ from patchwright.server.settings import Settings
 from patchwright.server.telemetry import JsonLines
 from patchwright.server.tls import TlsFiles
 from patchwright.server.waits import Waits
+from patchwright.wire.agent_frames import MAX_FRAME
 
 GRACE_SECONDS = 5
+_SOCKET_LINES = ('%s - "WebSocket ', "connection open", "connection closed", "connection rejected")
+CLOSING_SECONDS = 0.2
+"""What a connection gets at least, at the end, to say its last words."""
+WEBSOCKETS: dict[str, Any] = {
+    "ws": "websockets-sansio",
+    "ws_max_size": MAX_FRAME,
+    # Seconds. The node pings too; these find sockets whose other end is gone.
+    "ws_ping_interval": 60.0,
+    "ws_ping_timeout": 30.0,
+    # It would cost memory for each socket.
+    "ws_per_message_deflate": False,
+}
 
 
 def configure_logs() -> None:
@@ -23,10 +38,20 @@ def configure_logs() -> None:
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
     # Our own line says that the schema was made or brought forward; the tool's ten lines help nobody.
     logging.getLogger("alembic").setLevel(logging.WARNING)
+    logging.getLogger("uvicorn.error").addFilter(is_worth_a_line)
+
+
+def is_worth_a_line(record: logging.LogRecord) -> bool:
+    """Whether a line of uvicorn's is kept: a stranger's tries to open sockets would fill the log."""
+    return not str(record.msg).startswith(_SOCKET_LINES)
 
 
 class PatchwrightServer(uvicorn.Server):
-    """Ends parked polls first: uvicorn would wait for them, and nodes would hear of the restart that much later."""
+    """Ends parked polls and open channels first: uvicorn would wait, and nodes would hear of the end that much later.
+
+    A connection that is being closed over TLS waits for the other end; one whose other end is asleep in a pool, or is a
+    real agent that has not connected anew yet, would hold up a restart.
+    """
 
     def __init__(self, config: uvicorn.Config, waits: Waits) -> None:
         super().__init__(config)
@@ -34,7 +59,14 @@ class PatchwrightServer(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._waits.close()
-        await super().shutdown(sockets)
+        ending = asyncio.ensure_future(super().shutdown(sockets))
+        closing: set[Any] = set()
+        while not ending.done():
+            await asyncio.wait({ending}, timeout=CLOSING_SECONDS)
+            for connection in closing & self.server_state.connections:
+                connection.transport.abort()
+            closing = {c for c in self.server_state.connections if c.transport.is_closing()}
+        await ending
 
 
 def server_for(settings: Settings) -> uvicorn.Server:
@@ -57,7 +89,7 @@ def server_for(settings: Settings) -> uvicorn.Server:
         timeout_graceful_shutdown=GRACE_SECONDS,
         # Addresses are the peer's own: a header that anyone can send must not get round a limit.
         proxy_headers=False,
-        ws="none",
+        **WEBSOCKETS,
         lifespan="on",
     )
     return PatchwrightServer(config, application.state.waits)

@@ -1,5 +1,6 @@
 """What one server process holds: store, models, keys, clock. Built once by `app.py`, handed to every part."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from patchwright.api.context import Service
@@ -9,6 +10,7 @@ from patchwright.server.secrets import Sealer
 from patchwright.server.settings import Settings
 from patchwright.server.waits import Waits
 from patchwright.store.engine import Engine
+from patchwright.wire.channel_opening import ChannelTokens
 from patchwright.wire.credentials import NodeKeys, RunTokens
 from patchwright.wire.model import Models
 from patchwright.wire.tokens import Tokens
@@ -27,5 +29,8 @@ class State:
     tokens: Tokens
     node_keys: NodeKeys
     run_tokens: RunTokens
+    channel_tokens: ChannelTokens
     sealer: Sealer
     waits: Waits
+    worker_source: Mapping[str, str]
+    """See NodeContext."""

@@ -12,6 +12,7 @@ from cryptography import x509
 
 from patchwright.server.limits import RateLimit, Throttled
 from patchwright.server.secrets import Sealer, WrongKey, check_value, load_master_key
+from patchwright.server.serve import is_worth_a_line
 from patchwright.server.settings import BadSettings, Settings
 from patchwright.server.telemetry import JsonLines, Telemetry
 from patchwright.server.tls import ca_sha256, ensure, names_of
@@ -165,3 +166,13 @@ def test_counters_are_in_the_text_format() -> None:
     assert 'patchwright_request_seconds_bucket{operation="SendCommand",le="0.005"} 1' in text
     assert 'patchwright_request_seconds_bucket{operation="SendCommand",le="+Inf"} 2' in text
     assert "patchwright_parked_polls 3" in text
+
+
+def test_a_stranger_cannot_fill_the_log_with_sockets() -> None:
+    def kept(text: str, *values: object) -> bool:
+        return is_worth_a_line(logging.LogRecord("uvicorn.error", logging.INFO, "", 0, text, values, None))
+
+    assert not kept('%s - "WebSocket %s" 403', "192.0.2.1:5", "/x")
+    assert not kept('%s - "WebSocket %s" [accepted]', "192.0.2.1:5", "/x")
+    assert not kept("connection rejected (%d %s)", 400, "Bad Request")
+    assert kept("Application startup complete.")
