@@ -8,10 +8,12 @@ from array import array
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any, TypeVar
 
 import msgspec
-from sqlalchemy import Table, select
+from sqlalchemy import Table, bindparam, select
+from sqlalchemy.dialects import postgresql, sqlite
 
 from patchwright.core.facts import InstalledPackage, UpgradeLine
 from patchwright.core.patches import PackageVersion
@@ -21,6 +23,11 @@ from patchwright.store.tables import hoststate, instset, line, node_facts, node_
 from patchwright.store.upsert import insert_or_ignore, upsert
 
 T = TypeVar("T")
+# Statements of every report, made once: building one takes longer than running it.
+_MINE = (node_facts.c.node_id == bindparam("wanted")) & node_facts.c.valid_to.is_(None)
+_CURRENT = select(node_facts).where(_MINE)
+_CLOSE = node_facts.update().where(_MINE).values(valid_to=bindparam("now", type_=node_facts.c.valid_to.type))
+_SETS = {table.name: select(table.c.id).where(table.c.digest == bindparam("wanted")) for table in (instset, upset)}
 CHUNK = 500
 CACHED_IDS = 400_000
 CACHED_RECORDS = 60_000
@@ -46,11 +53,7 @@ class FactsRecord:
 
 def current(tx: Tx, node_id: str) -> FactsRecord | None:
     """The node's facts as last reported."""
-    row = (
-        tx.execute(select(node_facts).where(node_facts.c.node_id == node_id, node_facts.c.valid_to.is_(None)))
-        .mappings()
-        .first()
-    )
+    row = tx.execute(_CURRENT, {"wanted": node_id}).mappings().first()
     return None if row is None else _record(row)
 
 
@@ -75,10 +78,8 @@ def _record(row: Any) -> FactsRecord:
 
 def replace(tx: Tx, node_id: NodeId, now: datetime, **values: Any) -> None:
     """Close the node's current interval and open the next."""
-    tx.execute(
-        node_facts.update().where(node_facts.c.node_id == node_id, node_facts.c.valid_to.is_(None)).values(valid_to=now)
-    )
-    tx.execute(node_facts.insert().values(node_id=node_id, valid_from=now, valid_to=None, **values))
+    tx.execute(_CLOSE, {"wanted": node_id, "now": now})
+    tx.execute(node_facts.insert(), {"node_id": node_id, "valid_from": now, "valid_to": None, **values})
 
 
 def seen(tx: Tx, node_id: NodeId, now: datetime) -> None:
@@ -99,9 +100,19 @@ def seen_at_many(tx: Tx, node_ids: Sequence[str]) -> dict[str, datetime]:
 
 def intern_versions(tx: Tx, versions: Sequence[PackageVersion]) -> list[int]:
     """The ids of `versions`, in their order; what is new is written."""
-    records = [_encoder.encode(v) for v in versions]
-    digests = [hashlib.blake2b(r, digest_size=16).digest() for r in records]
-    return _intern(tx, pkgver, digests, [{"digest": d, "record": r} for d, r in zip(digests, records, strict=True)])
+    # By identity: a version that is reported again is the very object that was read before.
+    known = tx.cache("ids of versions", limit=CACHED_RECORDS)
+    new = {id(v): v for v in versions if id(v) not in known}
+    ids: dict[int, int] = {}
+    if new:
+        records = [_encoder.encode(v) for v in new.values()]
+        digests = [hashlib.blake2b(r, digest_size=16).digest() for r in records]
+        rows = [{"digest": d, "record": r} for d, r in zip(digests, records, strict=True)]
+        ids = dict(zip(new, _intern(tx, pkgver, digests, rows), strict=True))
+        # With the object itself, so that its identity stays its own.
+        found = {place: (ids[place], version) for place, version in new.items()}
+        tx.after_commit(lambda: known.update(found))
+    return [ids[id(v)] if id(v) in ids else known[id(v)][0] for v in versions]
 
 
 def intern_lines(tx: Tx, lines: Sequence[tuple[int, Sequence[int], str]]) -> list[int]:
@@ -144,13 +155,17 @@ def _chunks(values: Sequence[T]) -> Iterable[Sequence[T]]:
 def intern_set(tx: Tx, table: Table, ids: Sequence[int]) -> int:
     """The id of a set of ids; the same ids are the same set."""
     blob = array("i", sorted(ids)).tobytes()
-    digest = hashlib.sha256(blob).hexdigest()
-    statement = select(table.c.id).where(table.c.digest == digest)
-    existing = tx.execute(statement).scalar_one_or_none()
-    if existing is not None:
-        return int(existing)
-    insert_or_ignore(tx, table, [{"digest": digest, "n": len(ids), "ids": blob}])
-    return int(tx.execute(statement).scalar_one())
+    row = {"digest": hashlib.sha256(blob).hexdigest(), "n": len(ids), "ids": blob}
+    made = tx.execute(_new_set(tx.connection.dialect.name, table), row).scalar_one_or_none()
+    if made is None:
+        made = tx.execute(_SETS[table.name], {"wanted": row["digest"]}).scalar_one()
+    return int(made)
+
+
+@cache
+def _new_set(dialect: str, table: Table) -> Any:
+    insert = sqlite.insert if dialect == "sqlite" else postgresql.insert
+    return insert(table).on_conflict_do_nothing().returning(table.c.id)
 
 
 def intern_state(tx: Tx, digest: str, body: str) -> None:
