@@ -55,7 +55,7 @@ def accept_facts(tx: Tx, node: ManagedNode, report: Report, now: datetime, ids: 
     record = facts.current(tx, node.id)
     offset = max(-_MAX_OFFSET, min(_MAX_OFFSET, round((report.collected_at - now).total_seconds())))
     if record is not None and record.report_digest == report.digest:
-        nodes.set_system(tx, node.id, node.operating_system, offset)
+        nodes.set_system(tx, node, node.operating_system, offset)
         return False
     values = _unchanged(record, report)
     if report.state is not None and report.state_body is not None:
@@ -86,7 +86,7 @@ def accept_facts(tx: Tx, node: ManagedNode, report: Report, now: datetime, ids: 
         **values,
     )
     system = _system(state, report, node)
-    nodes.set_system(tx, node.id, system, offset)
+    nodes.set_system(tx, node, system, offset)
     mark_due(tx, node.scope, node_ids=[node.id], cause="facts", now=now, ids=ids)
     return True
 

@@ -102,9 +102,10 @@ def intern_versions(tx: Tx, versions: Sequence[PackageVersion]) -> list[int]:
     """The ids of `versions`, in their order; what is new is written."""
     # By identity: a version that is reported again is the very object that was read before.
     known = tx.cache("ids of versions", limit=CACHED_RECORDS)
-    new = {id(v): v for v in versions if id(v) not in known}
-    ids: dict[int, int] = {}
-    if new:
+    try:
+        return [known[id(v)][0] for v in versions]
+    except KeyError:
+        new = {id(v): v for v in versions if id(v) not in known}
         records = [_encoder.encode(v) for v in new.values()]
         digests = [hashlib.blake2b(r, digest_size=16).digest() for r in records]
         rows = [{"digest": d, "record": r} for d, r in zip(digests, records, strict=True)]
@@ -112,7 +113,7 @@ def intern_versions(tx: Tx, versions: Sequence[PackageVersion]) -> list[int]:
         # With the object itself, so that its identity stays its own.
         found = {place: (ids[place], version) for place, version in new.items()}
         tx.after_commit(lambda: known.update(found))
-    return [ids[id(v)] if id(v) in ids else known[id(v)][0] for v in versions]
+        return [ids[id(v)] if id(v) in ids else known[id(v)][0] for v in versions]
 
 
 def intern_lines(tx: Tx, lines: Sequence[tuple[int, Sequence[int], str]]) -> list[int]:

@@ -17,8 +17,8 @@ from patchwright.store.upsert import insert_or_ignore, upsert
 CHUNK = 400
 CACHED_KEYS = 200_000
 CACHED_VERSIONS = 60_000
-_ALWAYS = datetime.min.replace(tzinfo=UTC)
-"""Bound of a version that is in no repository: no Release says anything of it."""
+_ALWAYS, _NEVER = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
+"""The first is the bound of a version that is in no repository: no Release says anything of it."""
 _Key = tuple[str, str, str, str]
 
 
@@ -34,10 +34,10 @@ def record(
     At the first sight of a repository its versions take its Release date, and so do versions reported later from
     that same Release; all others take `now`. Answers whether a date that others were judged by has moved.
     """
-    earliest = min((at for at in released_at.values() if at is not None), default=None)
+    earliest = min((at for at in released_at.values() if at is not None), default=_NEVER)
     settled = tx.cache(f"versions seen by {account}", limit=CACHED_VERSIONS)
     # By identity: a version that is reported again is the very object that was read before.
-    versions = [v for v in versions if id(v) not in settled or _is_before(earliest, settled[id(v)][0])]
+    versions = [v for v in versions if (bound := settled.get(id(v))) is None or earliest < bound[0]]
     if not versions:
         return False
     known = tx.cache(f"seen by {account}", limit=CACHED_KEYS)
