@@ -15,7 +15,7 @@ from patchwright.core.patches import PackageVersion
 from patchwright.core.values import Family
 from patchwright.flows.facts_fields import RepositoryRow, bad, decode
 from patchwright.flows.facts_notices import KnownNotices, read_notices
-from patchwright.flows.facts_rows import ReportedLine, Rows, rows_of
+from patchwright.flows.facts_rows import RawLine, ReportedLine, Rows, rows_of
 from patchwright.flows.facts_state import read_state_part
 
 FACTS_VERSIONS = (1,)
@@ -40,7 +40,7 @@ class _Installed(msgspec.Struct):
 
 class _Upgradable(msgspec.Struct):
     repositories: list[RepositoryRow]
-    lines: list[tuple[str, str, list[str]]]
+    lines: list[RawLine]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

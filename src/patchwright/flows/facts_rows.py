@@ -37,9 +37,15 @@ class ReportedLine:
     candidate: str
     offers: tuple[PackageVersion, ...]
 
+    @property
+    def installed(self) -> tuple[str, str, str]:
+        """Name, architecture and version of the package that it speaks of."""
+        return self.name, self.arch, self.installed_version
+
 
 _Key = tuple[Family, tuple[RepositoryRow, ...], str]
-_RawLine = tuple[str, str, tuple[str, ...]]
+RawLine = tuple[str, str, tuple[str, ...]]
+"""Name, architecture and installed version in one text; the candidate; the offers."""
 
 
 @dataclass(slots=True)
@@ -50,7 +56,7 @@ class Rows:
     repositories: tuple[Repository, ...]
     notices: KnownNotices | None
     _installed: dict[str, PackageVersion] = field(default_factory=dict)
-    _lines: dict[_RawLine, ReportedLine] = field(default_factory=dict)
+    _lines: dict[RawLine, ReportedLine] = field(default_factory=dict)
 
     @property
     def size(self) -> int:
@@ -59,25 +65,24 @@ class Rows:
     def installed(self, rows: Sequence[str]) -> tuple[PackageVersion, ...]:
         """The packages of part installed. Raises Invalid(REPORT)."""
         known = self._installed
-        found = []
-        for row in rows:
-            package = known.get(row)
-            if package is None:
-                package = known[row] = self._package(row)
-            found.append(package)
-        return tuple(found)
+        try:
+            return tuple(map(known.__getitem__, rows))
+        except KeyError:
+            for row in rows:
+                if row not in known:
+                    known[row] = self._package(row)
+            return tuple(map(known.__getitem__, rows))
 
-    def lines(self, raw: Sequence[tuple[str, str, list[str]]]) -> tuple[ReportedLine, ...]:
+    def lines(self, raw: Sequence[RawLine]) -> tuple[ReportedLine, ...]:
         """The lines of part upgradable. Raises Invalid(REPORT)."""
         known = self._lines
-        found = []
-        for key, candidate, rows in raw:
-            whole = (key, candidate, tuple(rows))
-            line = known.get(whole)
-            if line is None:
-                line = known[whole] = self._line(key, candidate, rows)
-            found.append(line)
-        return tuple(found)
+        try:
+            return tuple(map(known.__getitem__, raw))
+        except KeyError:
+            for line in raw:
+                if line not in known:
+                    known[line] = self._line(*line)
+            return tuple(map(known.__getitem__, raw))
 
     def _package(self, row: str) -> PackageVersion:
         fields = row.split("\t")

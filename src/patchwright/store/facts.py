@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import msgspec
 from sqlalchemy import Table, bindparam, select
@@ -23,6 +23,8 @@ from patchwright.store.tables import hoststate, instset, line, node_facts, node_
 from patchwright.store.upsert import insert_or_ignore, upsert
 
 T = TypeVar("T")
+# Memories by identity: what is reported again is the very object that was read before (flows/facts_rows.py). Each entry
+# holds its object as well, so that no other can have its identity as long as the entry lasts.
 # Statements of every report, made once: building one takes longer than running it.
 _MINE = (node_facts.c.node_id == bindparam("wanted")) & node_facts.c.valid_to.is_(None)
 _CURRENT = select(node_facts).where(_MINE)
@@ -100,20 +102,46 @@ def seen_at_many(tx: Tx, node_ids: Sequence[str]) -> dict[str, datetime]:
 
 def intern_versions(tx: Tx, versions: Sequence[PackageVersion]) -> list[int]:
     """The ids of `versions`, in their order; what is new is written."""
-    # By identity: a version that is reported again is the very object that was read before.
     known = tx.cache("ids of versions", limit=CACHED_RECORDS)
+    places = list(map(id, versions))
     try:
-        return [known[id(v)][0] for v in versions]
+        return [known[place][0] for place in places]
     except KeyError:
-        new = {id(v): v for v in versions if id(v) not in known}
-        records = [_encoder.encode(v) for v in new.values()]
-        digests = [hashlib.blake2b(r, digest_size=16).digest() for r in records]
-        rows = [{"digest": d, "record": r} for d, r in zip(digests, records, strict=True)]
-        ids = dict(zip(new, _intern(tx, pkgver, digests, rows), strict=True))
-        # With the object itself, so that its identity stays its own.
-        found = {place: (ids[place], version) for place, version in new.items()}
-        tx.after_commit(lambda: known.update(found))
-        return [ids[id(v)] if id(v) in ids else known[id(v)][0] for v in versions]
+        records = [_encoder.encode(v) for v in versions]
+    digests = [hashlib.blake2b(r, digest_size=16).digest() for r in records]
+    rows = [{"digest": d, "record": r} for d, r in zip(digests, records, strict=True)]
+    ids = _intern(tx, pkgver, digests, rows)
+    found = dict(zip(places, zip(ids, versions, strict=True), strict=True))
+    tx.after_commit(lambda: known.update(found))
+    return ids
+
+
+class Line(Protocol):
+    """An upgradable line: the offers ascending by version."""
+
+    @property
+    def candidate(self) -> str: ...
+
+    @property
+    def offers(self) -> tuple[PackageVersion, ...]: ...
+
+
+def intern_reported(tx: Tx, lines: Sequence[tuple[PackageVersion, Line]]) -> list[int]:
+    """The ids of lines given as (installed version, line), in their order; what is new is written."""
+    known = tx.cache("ids of reported lines", limit=CACHED_RECORDS)
+    places = [(id(installed), id(line)) for installed, line in lines]
+    try:
+        return [known[place][0] for place in places]
+    except KeyError:
+        offers = iter(intern_versions(tx, [offer for _, line in lines for offer in line.offers]))
+    mine = intern_versions(tx, [installed for installed, _ in lines])
+    rows = [
+        (inst, [next(offers) for _ in line.offers], line.candidate) for inst, (_, line) in zip(mine, lines, strict=True)
+    ]
+    ids = intern_lines(tx, rows)
+    found = dict(zip(places, zip(ids, lines, strict=True), strict=True))
+    tx.after_commit(lambda: known.update(found))
+    return ids
 
 
 def intern_lines(tx: Tx, lines: Sequence[tuple[int, Sequence[int], str]]) -> list[int]:

@@ -4,7 +4,7 @@ Source: decisions.md 15. The earliest instant wins and never moves later.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import bindparam, select
 
@@ -18,14 +18,16 @@ CHUNK = 400
 CACHED_KEYS = 200_000
 CACHED_VERSIONS = 60_000
 _ALWAYS, _NEVER = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
+_LATEST = _NEVER - timedelta(days=1)
 """The first is the bound of a version that is in no repository: no Release says anything of it."""
+_UNSETTLED = (_NEVER, None)
 _Key = tuple[str, str, str, str]
 
 
 def record(
     tx: Tx,
     account: str,
-    versions: Iterable[PackageVersion],
+    versions: Sequence[PackageVersion],
     released_at: Mapping[str, datetime | None],
     now: datetime,
 ) -> bool:
@@ -34,11 +36,11 @@ def record(
     At the first sight of a repository its versions take its Release date, and so do versions reported later from
     that same Release; all others take `now`. Answers whether a date that others were judged by has moved.
     """
-    earliest = min((at for at in released_at.values() if at is not None), default=_NEVER)
+    earliest = min((at for at in released_at.values() if at is not None), default=_LATEST)
     settled = tx.cache(f"versions seen by {account}", limit=CACHED_VERSIONS)
-    # By identity: a version that is reported again is the very object that was read before.
-    versions = [v for v in versions if (bound := settled.get(id(v))) is None or earliest < bound[0]]
-    if not versions:
+    # By identity, as in store/facts.py.
+    bounds = [settled.get(place, _UNSETTLED)[0] for place in map(id, versions)]
+    if max(bounds, default=_ALWAYS) <= earliest:
         return False
     known = tx.cache(f"seen by {account}", limit=CACHED_KEYS)
     wanted = {(r.identity[:512], v.name, v.arch, v.version): None for v in versions for r in v.repositories}
@@ -54,8 +56,8 @@ def record(
     if moved:
         _count_move(tx, account)
     # An upper bound of what the store holds: only a Release that is older still can move the date.
-    bounds = {key: row["seen_at"] for key, row in zip(new, rows, strict=True)}
-    tx.after_commit(lambda: known.update(bounds))
+    dated = {key: row["seen_at"] for key, row in zip(new, rows, strict=True)}
+    tx.after_commit(lambda: known.update(dated))
     tx.after_commit(lambda: settled.update(_bounds(versions, known)))
     return moved
 
