@@ -14,7 +14,7 @@ from pathlib import Path
 from bench.figures import Figure
 from bench.fleet import Fleet
 from patchwright.core.values import Family
-from patchwright.flows.facts_document import Part, check_parts, document_digest, read_report
+from patchwright.flows.facts_document import Part, Report, check_parts, document_digest, read_report
 from patchwright.flows.receive_facts import accept_facts, needed_parts
 from patchwright.store import nodes
 from patchwright.store.engine import Tx
@@ -56,17 +56,19 @@ def _figure(fleet: Fleet, name: str, reports: list[tuple[str, list[Part]]], what
 
 
 def _send(fleet: Fleet, node_id: str, parts: list[Part]) -> None:
+    """What `PutFacts` does: looked at and read on a snapshot by the store's readers, kept by its writer."""
     now = datetime.now(UTC)
     digest = document_digest({part.name: part.digest for part in parts})
 
-    def announce(tx: Tx) -> list[str]:
+    def prepare(tx: Tx) -> Report:
         check_parts(1, digest, parts)
-        return needed_parts(tx, nodes.get_active(tx, node_id), parts)
+        needed = needed_parts(tx, nodes.get_active(tx, node_id), parts)
+        if set(needed) - {part.name for part in parts if part.body is not None}:
+            raise AssertionError("a repeated report is not the last one")
+        return read_report(1, digest, now, parts, Family.APT)
 
-    if set(fleet.store.read(announce)) - {part.name for part in parts if part.body is not None}:
-        raise AssertionError("a repeated report is not the last one")
-    report = read_report(1, digest, now, parts, Family.APT)
-    fleet.store.write(lambda tx: accept_facts(tx, nodes.get_active(tx, node_id), report, now, fleet.ids))
+    report = fleet.store.submit_read(prepare).result()
+    fleet.store.submit_write(lambda tx: accept_facts(tx, nodes.get_active(tx, node_id), report, now, fleet.ids)).result()
 
 
 if __name__ == "__main__":

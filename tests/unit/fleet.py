@@ -53,7 +53,7 @@ class Fleet:
             )
             nodes.insert(tx, node)
             if system is not None:
-                nodes.set_system(tx, node_id, system, 0)
+                nodes.set_system(tx, nodes.get_active(tx, node_id), system, 0)
             tags.put(tx, scope, TaggedType.MANAGED_INSTANCE, node_id, labels)
             if baseline is not None:
                 _insert_verdict(tx, scope, node_id, baseline)

@@ -4,27 +4,18 @@ A report that breaks a rule is refused whole, and the node's last good one stays
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import pairwise
 
 import msgspec
 
 from patchwright.core.facts import HostState
-from patchwright.core.patches import PackageVersion, Repository
+from patchwright.core.patches import PackageVersion
 from patchwright.core.values import Family
-from patchwright.flows.facts_fields import (
-    MAX_ARCH,
-    RepositoryRow,
-    bad,
-    clean,
-    decode,
-    number,
-    picked,
-    repositories_of,
-)
-from patchwright.flows.facts_notices import KnownNotices, built_at, read_notices
+from patchwright.flows.facts_fields import RepositoryRow, bad, decode
+from patchwright.flows.facts_notices import KnownNotices, read_notices
+from patchwright.flows.facts_rows import RawLine, ReportedLine, Rows, rows_of
 from patchwright.flows.facts_state import read_state_part
 
 FACTS_VERSIONS = (1,)
@@ -34,11 +25,12 @@ NOTICES = "notices"
 RPM_FAMILIES = frozenset({Family.DNF, Family.YUM, Family.ZYPPER})
 MAX_PACKAGES = 65_535
 """Counters of a node's lines are 16 bits wide when a fleet is judged at once (judging.md 11.4)."""
-MAX_OFFERS = 500
-"""Of one package; a machine that was asleep for years meets a few dozen."""
 MAX_ALL_OFFERS = 65_535
 """Of all packages: what one report may make the store keep."""
 _FAMILIES = {"apt": Family.APT, "dnf": Family.DNF, "yum": Family.YUM, "zypper": Family.ZYPPER}
+
+
+_RowsOf = Callable[[Sequence[RepositoryRow]], Rows]
 
 
 class _Installed(msgspec.Struct):
@@ -48,7 +40,7 @@ class _Installed(msgspec.Struct):
 
 class _Upgradable(msgspec.Struct):
     repositories: list[RepositoryRow]
-    lines: list[tuple[str, str, list[str]]]
+    lines: list[RawLine]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,17 +50,6 @@ class Part:
     name: str
     digest: str
     body: str | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReportedLine:
-    """An upgradable line before its installed version is looked up."""
-
-    name: str
-    arch: str
-    installed_version: str
-    candidate: str
-    offers: tuple[PackageVersion, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,9 +96,13 @@ def read_report(
         before, family = family, _FAMILIES.get(state.manager)
         if before is not None and before is not family and not {"installed", "upgradable"} <= bodies.keys():
             raise bad("the package manager is another one, but the packages are said to be the same")
-    if family is None and ("installed" in bodies or "upgradable" in bodies):
-        raise bad("the package manager is not one that this server knows")
     notices = _read_notices(digests, bodies, family)
+
+    def rows(repositories: Sequence[RepositoryRow]) -> Rows:
+        if family is None:
+            raise bad("the package manager is not one that this server knows")
+        return rows_of(family, repositories, notices, digests.get(NOTICES, ""))
+
     return Report(
         facts_version=facts_version,
         digest=digest,
@@ -126,9 +111,9 @@ def read_report(
         state=state,
         id_like=id_like,
         state_body=state_body,
-        installed=_read_installed(bodies["installed"], family, notices) if family and "installed" in bodies else None,
+        installed=_read_installed(bodies["installed"], rows) if "installed" in bodies else None,
         times=_read_times(bodies["times"]) if "times" in bodies else None,
-        lines=_read_upgradable(bodies["upgradable"], family, notices) if family and "upgradable" in bodies else None,
+        lines=_read_upgradable(bodies["upgradable"], rows) if "upgradable" in bodies else None,
         has_notices=NOTICES in bodies,
     )
 
@@ -160,12 +145,11 @@ def read_state(body: str) -> HostState:
     return read_state_part(body)[0]
 
 
-def _read_installed(body: str, family: Family, notices: KnownNotices | None) -> tuple[PackageVersion, ...]:
+def _read_installed(body: str, rows: _RowsOf) -> tuple[PackageVersion, ...]:
     raw = decode(body, _Installed, "installed")
     if len(raw.packages) > MAX_PACKAGES:
         raise bad(f"more than {MAX_PACKAGES} packages are installed")
-    repositories = repositories_of(raw.repositories)
-    packages = tuple(_read_installed_row(row, repositories, family, notices) for row in raw.packages)
+    packages = rows(raw.repositories).installed(raw.packages)
     if len({(p.name, p.arch, p.version) for p in packages}) != len(packages):
         raise bad("a package version is installed twice")
     _in_order("installed", [(p.name, p.arch) for p in packages])
@@ -174,91 +158,21 @@ def _read_installed(body: str, family: Family, notices: KnownNotices | None) -> 
 
 def _in_order(part: str, keys: Sequence[tuple[str, str]]) -> None:
     """Parts are canonical: another order is another digest for the same host."""
-    if any(after < before for before, after in pairwise(keys)):
+    if sorted(keys) != keys:
         raise bad(f"part {part} is not sorted by name and architecture")
 
 
-def _read_installed_row(
-    row: str, repositories: tuple[Repository, ...], family: Family, notices: KnownNotices | None
-) -> PackageVersion:
-    fields = row.split("\t")
-    if len(fields) != (8 if notices is None else 10):
-        raise bad("a row of part installed has not its 8 fields, or of an rpm its 10")
-    name, arch, version, section, priority, source, source_version, indexes, *rpm = fields
-    if not name or not version:
-        raise bad("a row of part installed has no name or no version")
-    return PackageVersion(
-        family=family,
-        name=clean(name),
-        arch=clean(arch, MAX_ARCH),
-        version=clean(version),
-        section=clean(section),
-        priority=clean(priority),
-        source=clean(source),
-        source_version=clean(source_version),
-        repositories=picked(repositories, indexes),
-        built_at=built_at(rpm[0]) if rpm else None,
-        notices=notices.named(rpm[1]) if notices is not None else (),
-    )
-
-
-def _read_upgradable(body: str, family: Family, notices: KnownNotices | None) -> tuple[ReportedLine, ...]:
+def _read_upgradable(body: str, rows: _RowsOf) -> tuple[ReportedLine, ...]:
     raw = decode(body, _Upgradable, "upgradable")
     if len(raw.lines) > MAX_PACKAGES:
         raise bad(f"more than {MAX_PACKAGES} packages can be upgraded")
-    if sum(len(rows) for _, _, rows in raw.lines) > MAX_ALL_OFFERS:
+    if sum(len(offers) for _, _, offers in raw.lines) > MAX_ALL_OFFERS:
         raise bad(f"more than {MAX_ALL_OFFERS} versions are on offer")
-    repositories = repositories_of(raw.repositories)
-    lines = []
-    for key, candidate, rows in raw.lines:
-        fields = key.split("\t")
-        if len(fields) != 3 or not rows or len(rows) > MAX_OFFERS:
-            raise bad(f"a line of part upgradable has not its 3 fields, no offer or more than {MAX_OFFERS}")
-        name, arch, installed = (clean(f) for f in fields)
-        offers = tuple(_read_offer(row, name, arch, repositories, family, notices) for row in rows)
-        lines.append(
-            ReportedLine(
-                name=name,
-                arch=arch,
-                installed_version=installed,
-                candidate=clean(candidate),
-                # The host's order is a claim; ours is computed, and proven equal to the manager's own.
-                offers=tuple(sorted(offers, key=lambda o: o.sort_key)),
-            )
-        )
+    lines = rows(raw.repositories).lines(raw.lines)
     if len({(line.name, line.arch, line.installed_version) for line in lines}) != len(lines):
         raise bad("a package is listed as upgradable twice")
     _in_order("upgradable", [(line.name, line.arch) for line in lines])
-    return tuple(lines)
-
-
-def _read_offer(
-    row: str,
-    name: str,
-    arch: str,
-    repositories: tuple[Repository, ...],
-    family: Family,
-    notices: KnownNotices | None,
-) -> PackageVersion:
-    fields = row.split("\t")
-    if len(fields) != (8 if notices is None else 10) or not fields[0]:
-        raise bad("an offer of part upgradable has not its 8 fields, or of an rpm its 10")
-    version, section, priority, source, source_version, indexes, pin, phased, *rpm = fields
-    return PackageVersion(
-        family=family,
-        name=name,
-        arch=arch,
-        version=clean(version),
-        section=clean(section),
-        priority=clean(priority),
-        source=clean(source),
-        source_version=clean(source_version),
-        repositories=picked(repositories, indexes),
-        pin=number(pin, "pin"),
-        phased=number(phased, "phased"),
-        built_at=built_at(rpm[0]) if rpm else None,
-        notices=notices.named(rpm[1]) if notices is not None else (),
-    )
+    return lines
 
 
 def _read_times(body: str) -> tuple[int, ...]:

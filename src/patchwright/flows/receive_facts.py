@@ -2,6 +2,7 @@
 
 from array import array
 from datetime import datetime
+from operator import itemgetter
 from typing import Any
 
 from patchwright.core.errors import Invalid, Kind
@@ -55,7 +56,7 @@ def accept_facts(tx: Tx, node: ManagedNode, report: Report, now: datetime, ids: 
     record = facts.current(tx, node.id)
     offset = max(-_MAX_OFFSET, min(_MAX_OFFSET, round((report.collected_at - now).total_seconds())))
     if record is not None and record.report_digest == report.digest:
-        nodes.set_system(tx, node.id, node.operating_system, offset)
+        nodes.set_system(tx, node, node.operating_system, offset)
         return False
     values = _unchanged(record, report)
     if report.state is not None and report.state_body is not None:
@@ -72,7 +73,7 @@ def accept_facts(tx: Tx, node: ManagedNode, report: Report, now: datetime, ids: 
         mine = tuple(p.package for p in facts.installed(tx, record))
         versions += _store_lines(tx, report, mine, values)
     # Only apt's own metadata have no dates.
-    undated = [v for v in versions if v.family is Family.APT]
+    undated = versions if state.manager == "apt" else []
     if first_seen.record(tx, node.scope.account, undated, released, now):
         # An older mirror has shown that something was published earlier: others may not have to wait for it any more.
         mark_account_due(tx, node.scope.account, cause=Cause.CATALOGUE, now=now, ids=ids)
@@ -86,7 +87,7 @@ def accept_facts(tx: Tx, node: ManagedNode, report: Report, now: datetime, ids: 
         **values,
     )
     system = _system(state, report, node)
-    nodes.set_system(tx, node.id, system, offset)
+    nodes.set_system(tx, node, system, offset)
     mark_due(tx, node.scope, node_ids=[node.id], cause="facts", now=now, ids=ids)
     return True
 
@@ -128,7 +129,7 @@ def _store_installed(tx: Tx, report: Report, values: dict[str, Any]) -> tuple[Pa
         )
     ids = facts.intern_versions(tx, packages)
     values["instset"] = facts.intern_set(tx, instset, ids)
-    values["times"] = array("i", (t for _, t in sorted(zip(ids, times, strict=True)))).tobytes()
+    values["times"] = array("i", map(itemgetter(1), sorted(zip(ids, times, strict=True)))).tobytes()
     return packages
 
 
@@ -138,20 +139,14 @@ def _store_lines(
     by_key = {(p.name, p.arch, p.version): p for p in installed}
     lines = report.lines or ()
     offers = [o for line in lines for o in line.offers]
-    mine = []
+    rows = []
     for line in lines:
-        package = by_key.get((line.name, line.arch, line.installed_version))
+        package = by_key.get(line.installed)
         if package is None:
             raise Invalid(
                 Kind.REPORT,
                 f"{line.name} is listed as upgradable but not as installed. The node's last good facts were kept.",
             )
-        mine.append(package)
-    offer_ids = iter(facts.intern_versions(tx, offers))
-    installed_ids = facts.intern_versions(tx, mine)
-    rows = [
-        (inst, [next(offer_ids) for _ in line.offers], line.candidate)
-        for inst, line in zip(installed_ids, lines, strict=True)
-    ]
-    values["upset"] = facts.intern_set(tx, upset, facts.intern_lines(tx, rows))
+        rows.append((package, line))
+    values["upset"] = facts.intern_set(tx, upset, facts.intern_reported(tx, rows))
     return offers

@@ -7,8 +7,10 @@ fleet's sake. The judging loop finds out whom it concerns, and takes the row awa
 from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
+from functools import cache
+from typing import Any
 
-from sqlalchemy import ColumnElement, Select, func, literal, select
+from sqlalchemy import ColumnElement, Executable, Select, bindparam, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from patchwright.core.groups import PATCH_GROUP_KEYS
@@ -99,28 +101,40 @@ def mark_nodes(
 
     A new `ticket` tells the one who judges that the mark was renewed meanwhile: he removes only the ticket he read.
     """
-    mine = [
-        node.c.deregistered_at.is_(None),
-        node.c.account == scope.account,
-        node.c.region == scope.region,
-        node.c.id.in_(node_ids),
-    ]
-    return _mark(tx, mine, cause=cause, caused_at=caused_at, ticket=ticket)
+    values = {"the_account": scope.account, "the_region": scope.region, "ids": list(node_ids)}
+    return _run(tx, _marking_nodes(tx.connection.dialect.name), values, cause=cause, caused_at=caused_at, ticket=ticket)
+
+
+@cache
+def _marking_nodes(dialect: str) -> Executable:
+    """Made once: every report runs it."""
+    return _marking(
+        dialect,
+        [
+            node.c.deregistered_at.is_(None),
+            node.c.account == bindparam("the_account"),
+            node.c.region == bindparam("the_region"),
+            node.c.id.in_(bindparam("ids", expanding=True)),
+        ],
+    )
 
 
 def _mark(tx: Tx, which: Sequence[ColumnElement[bool]], *, cause: str, caused_at: datetime, ticket: str) -> int:
-    chosen = select(
-        node.c.id,
-        literal(cause, due_judgement.c.cause.type),
-        literal(caused_at, due_judgement.c.caused_at.type),
-        literal(ticket, due_judgement.c.ticket.type),
-    ).where(*which)
-    insert = sqlite.insert if tx.connection.dialect.name == "sqlite" else postgresql.insert
-    statement = insert(due_judgement).from_select(_COLUMNS, chosen)
+    return _run(tx, _marking(tx.connection.dialect.name, which), {}, cause=cause, caused_at=caused_at, ticket=ticket)
+
+
+def _run(tx: Tx, statement: Executable, values: dict[str, Any], **said: object) -> int:
+    return tx.execute(statement, values | {f"the_{name}": value for name, value in said.items()}).rowcount
+
+
+def _marking(dialect: str, which: Sequence[ColumnElement[bool]]) -> Executable:
+    said = [bindparam(f"the_{name}", type_=due_judgement.c[name].type) for name in _COLUMNS[1:]]
+    insert = sqlite.insert if dialect == "sqlite" else postgresql.insert
+    statement = insert(due_judgement).from_select(_COLUMNS, select(node.c.id, *said).where(*which))
     renewed = {name: statement.excluded[name] for name in _COLUMNS if name != "node_id"}
     upserted = statement.on_conflict_do_update(index_elements=["node_id"], set_=renewed)
     # SQLAlchemy forgets an INSERT's row count on PostgreSQL unless it is asked to keep it.
-    return tx.execute(upserted.execution_options(preserve_rowcount=True)).rowcount
+    return upserted.execution_options(preserve_rowcount=True)
 
 
 def conditions(change: Change) -> list[ColumnElement[bool]]:

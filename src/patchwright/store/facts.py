@@ -8,10 +8,12 @@ from array import array
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, TypeVar
+from functools import cache
+from typing import Any, Protocol, TypeVar
 
 import msgspec
-from sqlalchemy import Table, select
+from sqlalchemy import Table, bindparam, select
+from sqlalchemy.dialects import postgresql, sqlite
 
 from patchwright.core.facts import InstalledPackage, UpgradeLine
 from patchwright.core.patches import PackageVersion
@@ -21,6 +23,13 @@ from patchwright.store.tables import hoststate, instset, line, node_facts, node_
 from patchwright.store.upsert import insert_or_ignore, upsert
 
 T = TypeVar("T")
+# Memories by identity: what is reported again is the very object that was read before (flows/facts_rows.py). Each entry
+# holds its object as well, so that no other can have its identity as long as the entry lasts.
+# Statements of every report, made once: building one takes longer than running it.
+_MINE = (node_facts.c.node_id == bindparam("wanted")) & node_facts.c.valid_to.is_(None)
+_CURRENT = select(node_facts).where(_MINE)
+_CLOSE = node_facts.update().where(_MINE).values(valid_to=bindparam("now", type_=node_facts.c.valid_to.type))
+_SETS = {table.name: select(table.c.id).where(table.c.digest == bindparam("wanted")) for table in (instset, upset)}
 CHUNK = 500
 CACHED_IDS = 400_000
 CACHED_RECORDS = 60_000
@@ -46,11 +55,7 @@ class FactsRecord:
 
 def current(tx: Tx, node_id: str) -> FactsRecord | None:
     """The node's facts as last reported."""
-    row = (
-        tx.execute(select(node_facts).where(node_facts.c.node_id == node_id, node_facts.c.valid_to.is_(None)))
-        .mappings()
-        .first()
-    )
+    row = tx.execute(_CURRENT, {"wanted": node_id}).mappings().first()
     return None if row is None else _record(row)
 
 
@@ -75,10 +80,8 @@ def _record(row: Any) -> FactsRecord:
 
 def replace(tx: Tx, node_id: NodeId, now: datetime, **values: Any) -> None:
     """Close the node's current interval and open the next."""
-    tx.execute(
-        node_facts.update().where(node_facts.c.node_id == node_id, node_facts.c.valid_to.is_(None)).values(valid_to=now)
-    )
-    tx.execute(node_facts.insert().values(node_id=node_id, valid_from=now, valid_to=None, **values))
+    tx.execute(_CLOSE, {"wanted": node_id, "now": now})
+    tx.execute(node_facts.insert(), {"node_id": node_id, "valid_from": now, "valid_to": None, **values})
 
 
 def seen(tx: Tx, node_id: NodeId, now: datetime) -> None:
@@ -99,9 +102,46 @@ def seen_at_many(tx: Tx, node_ids: Sequence[str]) -> dict[str, datetime]:
 
 def intern_versions(tx: Tx, versions: Sequence[PackageVersion]) -> list[int]:
     """The ids of `versions`, in their order; what is new is written."""
-    records = [_encoder.encode(v) for v in versions]
+    known = tx.cache("ids of versions", limit=CACHED_RECORDS)
+    places = list(map(id, versions))
+    try:
+        return [known[place][0] for place in places]
+    except KeyError:
+        records = [_encoder.encode(v) for v in versions]
     digests = [hashlib.blake2b(r, digest_size=16).digest() for r in records]
-    return _intern(tx, pkgver, digests, [{"digest": d, "record": r} for d, r in zip(digests, records, strict=True)])
+    rows = [{"digest": d, "record": r} for d, r in zip(digests, records, strict=True)]
+    ids = _intern(tx, pkgver, digests, rows)
+    found = dict(zip(places, zip(ids, versions, strict=True), strict=True))
+    tx.after_commit(lambda: known.update(found))
+    return ids
+
+
+class Line(Protocol):
+    """An upgradable line: the offers ascending by version."""
+
+    @property
+    def candidate(self) -> str: ...
+
+    @property
+    def offers(self) -> tuple[PackageVersion, ...]: ...
+
+
+def intern_reported(tx: Tx, lines: Sequence[tuple[PackageVersion, Line]]) -> list[int]:
+    """The ids of lines given as (installed version, line), in their order; what is new is written."""
+    known = tx.cache("ids of reported lines", limit=CACHED_RECORDS)
+    places = [(id(installed), id(line)) for installed, line in lines]
+    try:
+        return [known[place][0] for place in places]
+    except KeyError:
+        offers = iter(intern_versions(tx, [offer for _, line in lines for offer in line.offers]))
+    mine = intern_versions(tx, [installed for installed, _ in lines])
+    rows = [
+        (inst, [next(offers) for _ in line.offers], line.candidate) for inst, (_, line) in zip(mine, lines, strict=True)
+    ]
+    ids = intern_lines(tx, rows)
+    found = dict(zip(places, zip(ids, lines, strict=True), strict=True))
+    tx.after_commit(lambda: known.update(found))
+    return ids
 
 
 def intern_lines(tx: Tx, lines: Sequence[tuple[int, Sequence[int], str]]) -> list[int]:
@@ -144,13 +184,17 @@ def _chunks(values: Sequence[T]) -> Iterable[Sequence[T]]:
 def intern_set(tx: Tx, table: Table, ids: Sequence[int]) -> int:
     """The id of a set of ids; the same ids are the same set."""
     blob = array("i", sorted(ids)).tobytes()
-    digest = hashlib.sha256(blob).hexdigest()
-    statement = select(table.c.id).where(table.c.digest == digest)
-    existing = tx.execute(statement).scalar_one_or_none()
-    if existing is not None:
-        return int(existing)
-    insert_or_ignore(tx, table, [{"digest": digest, "n": len(ids), "ids": blob}])
-    return int(tx.execute(statement).scalar_one())
+    row = {"digest": hashlib.sha256(blob).hexdigest(), "n": len(ids), "ids": blob}
+    made = tx.execute(_new_set(tx.connection.dialect.name, table), row).scalar_one_or_none()
+    if made is None:
+        made = tx.execute(_SETS[table.name], {"wanted": row["digest"]}).scalar_one()
+    return int(made)
+
+
+@cache
+def _new_set(dialect: str, table: Table) -> Any:
+    insert = sqlite.insert if dialect == "sqlite" else postgresql.insert
+    return insert(table).on_conflict_do_nothing().returning(table.c.id)
 
 
 def intern_state(tx: Tx, digest: str, body: str) -> None:

@@ -4,7 +4,7 @@ Source: decisions.md 15. The earliest instant wins and never moves later.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import bindparam, select
 
@@ -16,13 +16,18 @@ from patchwright.store.upsert import insert_or_ignore, upsert
 
 CHUNK = 400
 CACHED_KEYS = 200_000
+CACHED_VERSIONS = 60_000
+_ALWAYS, _NEVER = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
+_LATEST = _NEVER - timedelta(days=1)
+"""The first is the bound of a version that is in no repository: no Release says anything of it."""
+_UNSETTLED = (_NEVER, None)
 _Key = tuple[str, str, str, str]
 
 
 def record(
     tx: Tx,
     account: str,
-    versions: Iterable[PackageVersion],
+    versions: Sequence[PackageVersion],
     released_at: Mapping[str, datetime | None],
     now: datetime,
 ) -> bool:
@@ -31,10 +36,17 @@ def record(
     At the first sight of a repository its versions take its Release date, and so do versions reported later from
     that same Release; all others take `now`. Answers whether a date that others were judged by has moved.
     """
+    earliest = min((at for at in released_at.values() if at is not None), default=_LATEST)
+    settled = tx.cache(f"versions seen by {account}", limit=CACHED_VERSIONS)
+    # By identity, as in store/facts.py.
+    bounds = [settled.get(place, _UNSETTLED)[0] for place in map(id, versions)]
+    if max(bounds, default=_ALWAYS) <= earliest:
+        return False
     known = tx.cache(f"seen by {account}", limit=CACHED_KEYS)
     wanted = {(r.identity[:512], v.name, v.arch, v.version): None for v in versions for r in v.repositories}
     new = [k for k in wanted if k not in known or _is_before(released_at.get(k[0]), known[k])]
     if not new:
+        tx.after_commit(lambda: settled.update(_bounds(versions, known)))
         return False
     firsts = _repositories(tx, account, {k[0] for k in new}, released_at, now)
     rows = [_row(account, key, firsts, released_at, now) for key in new]
@@ -44,9 +56,22 @@ def record(
     if moved:
         _count_move(tx, account)
     # An upper bound of what the store holds: only a Release that is older still can move the date.
-    bounds = {key: row["seen_at"] for key, row in zip(new, rows, strict=True)}
-    tx.after_commit(lambda: known.update(bounds))
+    dated = {key: row["seen_at"] for key, row in zip(new, rows, strict=True)}
+    tx.after_commit(lambda: known.update(dated))
+    tx.after_commit(lambda: settled.update(_bounds(versions, known)))
     return moved
+
+
+def _bounds(
+    versions: Iterable[PackageVersion], known: Mapping[_Key, datetime]
+) -> dict[int, tuple[datetime, PackageVersion]]:
+    """Versions whose keys are all known: only a Release older than the bound can move one of their dates."""
+    found = {}
+    for v in versions:
+        bounds = [known.get((r.identity[:512], v.name, v.arch, v.version)) for r in v.repositories]
+        if None not in bounds:
+            found[id(v)] = (max((b for b in bounds if b is not None), default=_ALWAYS), v)
+    return found
 
 
 def moves(tx: Tx, account: str) -> int:
