@@ -17,12 +17,12 @@ from typing import Any
 import pytest
 import uvicorn
 from botocore.config import Config
-from tests import vendor_clients
 
 from patchwright.server.app import Application
 from patchwright.server.open import open_state
 from patchwright.server.settings import Settings
 from patchwright.wire.model import DATA_DIRECTORY
+from tests import vendor_clients
 
 
 @dataclass
