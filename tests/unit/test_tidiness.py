@@ -74,7 +74,8 @@ def text_files() -> Iterator[Path]:
         place = Path(folder)
         if place.relative_to(ROOT).parts[:3] == ("tests", "fixtures", "captures"):
             continue
-        yield from (place / n for n in sorted(names) if Path(n).suffix in TEXT_ENDINGS and (place / n).is_file())
+        names = sorted(n for n in names if n not in NOT_OURS and Path(n).suffix in TEXT_ENDINGS)  # .git: a worktree's
+        yield from (place / n for n in names if (place / n).is_file())
 
 
 def test_files_stay_short() -> None:
