@@ -68,7 +68,9 @@ def _send(fleet: Fleet, node_id: str, parts: list[Part]) -> None:
         return read_report(1, digest, now, parts, Family.APT)
 
     report = fleet.store.submit_read(prepare).result()
-    fleet.store.submit_write(lambda tx: accept_facts(tx, nodes.get_active(tx, node_id), report, now, fleet.ids)).result()
+    fleet.store.submit_write(
+        lambda tx: accept_facts(tx, nodes.get_active(tx, node_id), report, now, fleet.ids)
+    ).result()
 
 
 if __name__ == "__main__":

@@ -14,8 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import boto3
-import botocore.session
 import pytest
 import uvicorn
 from botocore.config import Config
@@ -25,6 +23,7 @@ from patchwright.server.open import open_state
 from patchwright.server.serve import WEBSOCKETS
 from patchwright.server.settings import Settings
 from patchwright.wire.model import DATA_DIRECTORY
+from tests import vendor_clients
 
 
 @dataclass
@@ -40,15 +39,8 @@ class RunningServer:
 
     def client(self, service: str = "ssm", *, region: str = "local-1", key: tuple[str, str] | None = None) -> Any:
         """A botocore client, boto3's own where boto3 knows the service."""
-        key_id, secret = key or (self.key_id, self.secret)
-        session = botocore.session.Session()
-        session.set_config_variable("data_path", str(DATA_DIRECTORY))
-        session.set_credentials(key_id, secret)
-        return boto3.Session(botocore_session=session, region_name=region).client(
-            service,
-            endpoint_url=self.url,
-            config=Config(retries={"max_attempts": 0}, parameter_validation=False),
-        )
+        config = Config(retries={"max_attempts": 0}, parameter_validation=False)
+        return vendor_clients.client(service, self.url, region, key or (self.key_id, self.secret), config)
 
 
 def free_port() -> int:

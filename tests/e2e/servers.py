@@ -28,12 +28,9 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-import boto3
-import botocore.session
 import psycopg
 from botocore.config import Config
-
-from patchwright.wire.model import DATA_DIRECTORY
+from tests import vendor_clients
 
 PROGRAMS = Path(sys.executable).parent
 START_SECONDS = 30.0
@@ -140,14 +137,13 @@ class ServerProcess:
     def client(self, service: str = "ssm", url: str = "") -> Any:
         """A boto3 client of the administrator; each call is made once. Without `url` it goes past any proxy."""
         credentials = self._profile("credentials")
-        session = botocore.session.Session()
-        session.set_config_variable("data_path", str(DATA_DIRECTORY))
-        session.set_credentials(credentials["aws_access_key_id"], credentials["aws_secret_access_key"])
-        return boto3.Session(botocore_session=session, region_name="local-1").client(
+        return vendor_clients.client(
             service,
-            endpoint_url=url or self.own_url,
-            verify=str(self.ca_file) if self.own_url.startswith("https") else None,
-            config=Config(retries={"max_attempts": 0}, connect_timeout=5, read_timeout=20),
+            url or self.own_url,
+            "local-1",
+            (credentials["aws_access_key_id"], credentials["aws_secret_access_key"]),
+            Config(retries={"max_attempts": 0}, connect_timeout=5, read_timeout=20),
+            self.ca_file if self.own_url.startswith("https") else None,
         )
 
     def aws(self, *arguments: str) -> Any:

@@ -29,6 +29,10 @@ print("locked", flush=True)
 time.sleep(60)
 """
 DIES_ONCE = "#!/bin/sh\n[ -e /var/tmp/died ] || { touch /var/tmp/died; kill -9 $PPID; }\n"
+# What the host alone decides is the same on every engine.
+ON_SQLITE = pytest.mark.parametrize(
+    "fleet", ["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)], indirect=True, scope="module"
+)
 
 
 @pytest.fixture(scope="module")
@@ -119,6 +123,7 @@ def test_every_planted_situation_is_explained_by_its_own_code(fleet: Fleet, name
     assert fleet.why(name, "CVE-2024-3094")["Code"] == "NO_CVE_SOURCE"
 
 
+@ON_SQLITE
 def test_the_aws_cli_explains_a_patch_in_an_operators_words(fleet: Fleet) -> None:
     answer = fleet.server.aws("patchwright", "explain-patch", "--node-id", fleet.nodes[WEB], "--patch", "lab-held")
 
@@ -288,6 +293,7 @@ def _answered(fleet: Fleet, operation: str) -> int:
     return sum(int(line.rsplit(" ", 1)[1]) for line in counted)
 
 
+@ON_SQLITE
 def test_a_locked_package_manager_is_reported_with_its_remedy(fleet: Fleet) -> None:
     root = fleet.hosts.roots[DB]
     root.write("/usr/local/bin/nightly-upgrade", HOLD_LOCK, 0o755)
@@ -308,6 +314,7 @@ def test_a_locked_package_manager_is_reported_with_its_remedy(fleet: Fleet) -> N
     assert _problems(fleet, DB) == {}
 
 
+@ON_SQLITE
 def test_an_interrupted_dpkg_is_reported_with_its_remedy_which_works(fleet: Fleet) -> None:
     root = fleet.hosts.roots[DB]
     try:
@@ -342,6 +349,7 @@ def _is_reported(fleet: Fleet, name: str, code: str, remedy: str) -> str:
     return remedy
 
 
+@ON_SQLITE
 def test_a_wrong_pin_is_refused_before_anything_is_sent(fleet: Fleet, second_identity: Agent) -> None:
     activation = fleet.activation()
     wrong = "0" * 63 + "1"

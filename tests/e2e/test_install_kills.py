@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from tests.e2e.agents import Agent, build_zipapp
+from tests.e2e.agents import Agent, build_impatient_zipapp
 from tests.e2e.cutting_proxy import Moment
 from tests.e2e.enrolled import EVERYTHING
 from tests.e2e.killing import World, world_of
@@ -54,12 +54,25 @@ POINTS = (
     Point("end unanswered", "FinishPatchRun", BEFORE_ANSWER),
 )
 VICTIMS = ("server", "agent", "worker")
-# Each point with one victim in every run of the suite, and with the two others among the slow tests.
+
+
+def _is_quick(number: int, point: Point, victim: int, manager: int) -> bool:
+    """Whether a case runs in every run of the suite: each point with one victim, the managers taking turns.
+
+    Where the manager itself is at work both do.
+    """
+    return number % len(VICTIMS) == victim and (not point.call or number % len(MANAGERS) == manager)
+
+
 CASES = [
-    pytest.param(point, victim, id=f"{point.name}-{victim}", marks=() if i % 3 == j else (pytest.mark.slow,))
+    pytest.param(
+        manager, point, victim, id=f"{manager}-{point.name}-{victim}",
+        marks=() if _is_quick(i, point, j, k) else (pytest.mark.slow,),
+    )
+    for k, manager in enumerate(MANAGERS)
     for i, point in enumerate(POINTS)
     for j, victim in enumerate(VICTIMS)
-]
+]  # fmt: skip
 
 
 class Managed:
@@ -113,10 +126,10 @@ class Managed:
 
 @pytest.fixture(scope="module")
 def zipapp(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return build_zipapp(tmp_path_factory.mktemp("agent") / "patchwright-agent.pyz")
+    return build_impatient_zipapp(tmp_path_factory.mktemp("agent") / "patchwright-agent.pyz")
 
 
-@pytest.fixture(scope="module", params=MANAGERS)
+@pytest.fixture(scope="module")
 def host(
     request: pytest.FixtureRequest, lab_network: LabNetwork, zipapp: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Managed]:
@@ -140,7 +153,7 @@ def _approve_everything(made: World, system: str) -> None:
     made.ssm.register_default_patch_baseline(BaselineId=baseline["BaselineId"])
 
 
-@pytest.mark.parametrize(("point", "victim"), CASES)
+@pytest.mark.parametrize(("host", "point", "victim"), CASES, indirect=["host"])
 def test_an_install_survives_a_kill(host: Managed, point: Point, victim: str) -> None:
     host.reset()
     kill, restart = _means(host, victim)
@@ -176,6 +189,7 @@ def _means(host: Managed, victim: str) -> tuple[Callable[[], None], Callable[[],
     return host.kill_worker, lambda: None
 
 
+@pytest.mark.parametrize("host", MANAGERS, indirect=True)
 def test_a_power_cut_in_the_transaction_is_mended_after_the_boot(host: Managed) -> None:
     host.reset()
     host.root.write(WAIT, "")

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.e2e.agents import Agent, build_zipapp
+from tests.e2e.agents import Agent, build_impatient_zipapp
 from tests.e2e.cutting_proxy import Moment
 from tests.e2e.killing import LOOPBACK, POLL, RAN, UNANSWERED, World, world
 from tests.e2e.roots import LabNetwork
@@ -32,7 +32,7 @@ PROMPTLY_SECONDS = 2.0
 
 @pytest.fixture(scope="module")
 def zipapp(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return build_zipapp(tmp_path_factory.mktemp("agent") / "patchwright-agent.pyz")
+    return build_impatient_zipapp(tmp_path_factory.mktemp("agent") / "patchwright-agent.pyz")
 
 
 @pytest.fixture(scope="module")

@@ -78,8 +78,9 @@ def folder() -> Iterator[Path]:
     shutil.rmtree(made)
 
 
-def copy_checkout(to: Path) -> Path:
-    ignore = shutil.ignore_patterns("__pycache__", "*.egg-info")
+def copy_checkout(to: Path, *but: str) -> Path:
+    """Copy what runs, with what is compiled of it unless `but` leaves that out."""
+    ignore = shutil.ignore_patterns("*.egg-info", *but)
     for name in ("src", "agent", "tools"):
         shutil.copytree(ROOT / name, to / name, ignore=ignore)
     return to
@@ -264,7 +265,7 @@ def test_a_second_one_on_the_same_folder_is_refused_and_harms_nothing(own: Check
 @pytest.mark.slow
 def test_make_run_on_a_fresh_checkout_of_an_ordinary_user(folder: Path) -> None:
     """The whole of it, set-up included. Needs a package index."""
-    copy_checkout(folder)
+    copy_checkout(folder, "__pycache__")
     for name in ("Makefile", "pyproject.toml", "README.md", "LICENSE", "NOTICE", "requirements.lock"):
         shutil.copy(ROOT / name, folder / name)
     for path in (folder, *folder.rglob("*")):
