@@ -13,9 +13,8 @@ from pathlib import Path
 
 from bench.figures import Figure
 from bench.fleet import Fleet
-from patchwright.core.values import Family
-from patchwright.flows.facts_document import Part, Report, check_parts, document_digest, read_report
-from patchwright.flows.receive_facts import accept_facts, needed_parts
+from patchwright.flows.facts_document import Part, Report, document_digest
+from patchwright.flows.receive_facts import accept_facts, read_sent
 from patchwright.store import nodes
 from patchwright.store.engine import Tx
 
@@ -61,11 +60,10 @@ def _send(fleet: Fleet, node_id: str, parts: list[Part]) -> None:
     digest = document_digest({part.name: part.digest for part in parts})
 
     def prepare(tx: Tx) -> Report:
-        check_parts(1, digest, parts)
-        needed = needed_parts(tx, nodes.get_active(tx, node_id), parts)
-        if set(needed) - {part.name for part in parts if part.body is not None}:
-            raise AssertionError("a repeated report is not the last one")
-        return read_report(1, digest, now, parts, Family.APT)
+        needed, report = read_sent(tx, nodes.get_active(tx, node_id), 1, digest, now, parts)
+        if report is None:
+            raise AssertionError(f"a repeated report is not the last one: {needed}")
+        return report
 
     report = fleet.store.submit_read(prepare).result()
     fleet.store.submit_write(

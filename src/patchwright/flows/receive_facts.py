@@ -10,7 +10,7 @@ from patchwright.core.facts import HostState
 from patchwright.core.nodes import ManagedNode, operating_system_of
 from patchwright.core.patches import PackageVersion
 from patchwright.core.values import Family, OperatingSystem
-from patchwright.flows.facts_document import NOTICES, Part, Report, read_state
+from patchwright.flows.facts_document import NOTICES, Part, Report, check_parts, read_report, read_state
 from patchwright.flows.judge_fleet import Cause, mark_account_due, mark_due
 from patchwright.flows.ports import Ids
 from patchwright.store import facts, first_seen, nodes
@@ -24,7 +24,26 @@ _TOGETHER = {
 }
 """A part that speaks of another's rows must come with it. The server keeps sets, not the order of a report's rows,
 so that times alone would have nothing to be aligned with."""
+_SAYS_THE_FAMILY = {"state", "installed", "upgradable"}
+"""Parts after which it does not matter of which family the last facts were."""
 _MAX_OFFSET = 2**31 - 1
+
+
+def read_sent(
+    tx: Tx, node: ManagedNode, facts_version: int, digest: str, collected_at: datetime, parts: list[Part]
+) -> tuple[list[str], Report | None]:
+    """The parts that the server still needs and no report, or no parts and the report, read and checked.
+
+    What the node reported before is looked up only where a part was left out. Raises Invalid(REPORT).
+    """
+    check_parts(facts_version, digest, parts)
+    sent = {p.name for p in parts if p.body is not None}
+    if len(sent) < len(parts):
+        needed = needed_parts(tx, node, parts)
+        if set(needed) - sent:
+            return needed, None
+    before = None if not sent or sent >= _SAYS_THE_FAMILY else family_of(tx, node)
+    return [], read_report(facts_version, digest, collected_at, parts, before)
 
 
 def family_of(tx: Tx, node: ManagedNode) -> Family | None:

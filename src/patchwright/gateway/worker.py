@@ -14,11 +14,11 @@ from patchwright.core.failures import dropped_words
 from patchwright.core.nodes import ManagedNode
 from patchwright.core.settle import Mode
 from patchwright.flows.closures import read_closures
-from patchwright.flows.facts_document import Part, Report, check_parts, read_report
+from patchwright.flows.facts_document import Part, Report
 from patchwright.flows.finish_run import Concluded, conclude, finish_patch_run, read_ending
 from patchwright.flows.hooks import step_code
 from patchwright.flows.patch_run import forget_booted, note_facts, run_of, start_patch_run
-from patchwright.flows.receive_facts import accept_facts, family_of, needed_parts
+from patchwright.flows.receive_facts import accept_facts, read_sent
 from patchwright.flows.settle_plan import Question, SettleCall, SettledPlan, Step, prepare_step, settle, standing
 from patchwright.gateway.context import Answer, NodeContext, Proof, Request, door
 from patchwright.gateway.credentials import registered
@@ -75,14 +75,8 @@ class _Sent:
 def _read(ctx: NodeContext, request: Request, node: ManagedNode) -> _Sent:
     """Everything about a report that needs no lock: digests, parsing, checking."""
     parts = [Part(name=p["Name"], digest=p["Digest"], body=p.get("Body")) for p in request["Parts"]]
-    check_parts(request["FactsVersion"], request["Digest"], parts)
-    needed = needed_parts(ctx.tx, node, parts)
-    if set(needed) - {p.name for p in parts if p.body is not None}:
-        return _Sent(needed=needed, report=None)
-    report = read_report(
-        request["FactsVersion"], request["Digest"], request["CollectedAt"], parts, family_of(ctx.tx, node)
-    )
-    return _Sent(needed=[], report=report)
+    needed, report = read_sent(ctx.tx, node, request["FactsVersion"], request["Digest"], request["CollectedAt"], parts)
+    return _Sent(needed=needed, report=report)
 
 
 def _read_of_run(ctx: NodeContext, request: Request) -> _Sent:

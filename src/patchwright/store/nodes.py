@@ -39,8 +39,8 @@ def insert(tx: Tx, node: ManagedNode) -> None:
 
 def find(tx: Tx, node_id: str) -> ManagedNode | None:
     """A node by its id wherever it belongs, deregistered ones included."""
-    row = tx.execute(_FIND, {"this_node": node_id}).mappings().first()
-    return None if row is None else _node(row)
+    row = tx.execute(_FIND, {"this_node": node_id}).first()
+    return None if row is None else _node(row._mapping)
 
 
 def get_active(tx: Tx, node_id: str) -> ManagedNode:
