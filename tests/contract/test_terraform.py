@@ -32,14 +32,12 @@ pytestmark = pytest.mark.skipif(
 class Terraform:
     """A folder with the page's example, and the program on it."""
 
-    def __init__(self, folder: Path, server: RunningServer, region: str) -> None:
+    def __init__(self, folder: Path, server: RunningServer, region: str, *, unpacked: bool) -> None:
         self._folder = folder
         page = (ROOT / "docs" / "how-to" / "terraform.md").read_text()
         (example,) = re.findall(r"^```hcl\n(.*?)^```$", page, re.DOTALL | re.MULTILINE)
         (folder / "main.tf").write_text(example)
-        (folder / "terraformrc").write_text(
-            f'provider_installation {{\n  filesystem_mirror {{\n    path = "{PLUGINS}"\n  }}\n}}\n'
-        )
+        (folder / "terraformrc").write_text(f"provider_installation {{\n{_installation(unpacked)}\n}}\n")
         aws = server.data_dir / "aws"
         self._environment = {
             "PATH": os.environ["PATH"],
@@ -48,13 +46,16 @@ class Terraform:
             "TF_IN_AUTOMATION": "1",
             "TF_INPUT": "0",
             "CHECKPOINT_DISABLE": "1",
+            # The provider reads its huge schemas in every run: collecting less often saves a third of the time.
+            "GOGC": "400",
             "AWS_EC2_METADATA_DISABLED": "true",
             "AWS_CONFIG_FILE": str(aws / "config"),
             "AWS_SHARED_CREDENTIALS_FILE": str(aws / "credentials"),
             "TF_VAR_endpoint": server.url,
             "TF_VAR_region": region,
         }
-        self("init", "-no-color")
+        if not unpacked:
+            self("init", "-no-color")
 
     def __call__(self, *arguments: str, code: int = 0, **variables: int) -> str:
         """Run it; its output. Raises AssertionError with what it said if it ends with another code."""
@@ -82,10 +83,27 @@ class Terraform:
         self("plan", "-detailed-exitcode", "-no-color", **variables)
 
     def ids(self) -> dict[str, str]:
-        """Each managed resource's id by its address."""
-        state = json.loads(self("show", "-json"))
-        resources = state["values"]["root_module"]["resources"]
-        return {r["address"]: r["values"]["id"] for r in resources if r["mode"] == "managed"}
+        """Each managed resource's id by its address, from the state's file."""
+        resources = json.loads((self._folder / "terraform.tfstate").read_text())["resources"]
+        managed = [r for r in resources if r["mode"] == "managed"]
+        return {f"{r['type']}.{r['name']}": r["instances"][0]["attributes"]["id"] for r in managed}
+
+    def forget_and_import(self, ids: dict[str, str], **variables: int) -> str:
+        """Take resources out of the state, and in again by what `terraform import` asks for; what it said."""
+        self("state", "rm", *ids)
+        blocks = (f'import {{\n  to = {address}\n  id = "{id_}"\n}}\n' for address, id_ in ids.items())
+        (self._folder / "import.tf").write_text("".join(blocks))
+        said = self.apply(**variables)
+        (self._folder / "import.tf").unlink()
+        return said
+
+
+def _installation(unpacked: bool) -> str:
+    """Where the provider is: used where it lies unpacked, without init and checksums of its 700 MB, or installed."""
+    if not unpacked:
+        return f'filesystem_mirror {{\n  path = "{PLUGINS}"\n}}'
+    (binary,) = PLUGINS.glob("registry.terraform.io/hashicorp/aws/*/linux_*/terraform-provider-aws_*")
+    return f'dev_overrides {{\n  "hashicorp/aws" = "{binary.parent}"\n}}'
 
 
 def test_the_pages_example_is_applied_changed_imported_and_taken_away(
@@ -93,14 +111,14 @@ def test_the_pages_example_is_applied_changed_imported_and_taken_away(
 ) -> None:
     if server.engine != "sqlite":
         pytest.skip("what Terraform sees is the same: the other engine runs it in the slow test")
-    _cycle(Terraform(tmp_path, server, region), ssm)
+    _cycle(Terraform(tmp_path, server, region, unpacked=True), ssm)
 
 
 @pytest.mark.slow
 def test_the_cycle_on_the_other_engine(server: RunningServer, ssm: Any, region: str, tmp_path: Path) -> None:
     if server.engine == "sqlite":
         pytest.skip("the test before this one")
-    _cycle(Terraform(tmp_path, server, region), ssm)
+    _cycle(Terraform(tmp_path, server, region, unpacked=False), ssm)
 
 
 def _cycle(terraform: Terraform, ssm: Any) -> None:
@@ -117,11 +135,12 @@ def _cycle(terraform: Terraform, ssm: Any) -> None:
     assert [rule["ApproveAfterDays"] for rule in rules] == [9]
     assert ssm.describe_document(Name="drain")["Document"]["DefaultVersion"] == "2"
 
-    imported = ("aws_ssm_patch_baseline.web", "aws_ssm_document.drain", "aws_ssm_activation.web")
-    terraform("state", "rm", *imported)
-    for address in imported:
-        terraform("import", "-no-color", address, first[address], delay_days=9)
-    terraform.settled(delay_days=9)
+    # A patch group is what the provider itself can't import.
+    imported = {address: id_ for address, id_ in first.items() if address != "aws_ssm_patch_group.web"}
+    imported["aws_ssm_default_patch_baseline.debian"] = "DEBIAN"
+    said = terraform.forget_and_import(imported, delay_days=9)
+    assert "4 imported, 0 added, 0 changed, 0 destroyed" in said
+    assert terraform.ids() == first
 
     terraform("destroy", "-auto-approve", "-no-color", delay_days=9)
     own = [{"Key": "OWNER", "Values": ["Self"]}]
