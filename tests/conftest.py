@@ -24,7 +24,7 @@ LONG_FOLDERS = ("e2e", "docs")
 
 
 class EmptiedPostgres:
-    """A copy of a migrated database that is as good as new after `empty`: a tenth of what a new copy takes."""
+    """A copy of a migrated database that is as good as new after `empty`: a third of what a new copy takes."""
 
     def __init__(self, postgres_url: str, template: str) -> None:
         self._postgres_url, self._name = postgres_url, f"pw_{uuid.uuid4().hex[:12]}"

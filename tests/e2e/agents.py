@@ -43,7 +43,10 @@ def build_zipapp(target: Path) -> Path:
 
 
 def build_impatient_zipapp(target: Path) -> Path:
-    """The same agent but for its pauses after an error, a tenth as long: for tests that kill servers by the dozen."""
+    """The agent with pauses after an error of a tenth or less, for tests that kill servers by the dozen.
+
+    It is not what is shipped: how long the real one waits is the subject of tests/unit/agent/test_daemon_process.py.
+    """
     build_zipapp(target)
     changed = target.with_suffix(".impatient")
     with zipfile.ZipFile(target) as source, zipfile.ZipFile(changed, "w", zipfile.ZIP_DEFLATED) as copy:

@@ -50,9 +50,15 @@ def arrived(headers, body=b'{"Name":"x"}', query="", path="/", method="POST"):
     return SignedRequest.of(method, path, query, [(n.encode(), v.encode()) for n, v in pairs], body)
 
 
-def check(request, *, service="ssm", now=NOW, secret=SECRET, **options):
+@pytest.fixture(autouse=True)
+def the_time_of_the_test(monkeypatch):
+    """A request is good for five minutes, and the file may have been read longer ago than that."""
+    monkeypatch.setitem(globals(), "NOW", datetime.now(UTC).replace(microsecond=0))
+
+
+def check(request, *, service="ssm", now=None, secret=SECRET, **options):
     claim = parse_authorization(request)
-    verify(request, claim, secret, service=service, now=now, **options)
+    verify(request, claim, secret, service=service, now=now or NOW, **options)
     return claim
 
 
