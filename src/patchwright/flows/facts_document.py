@@ -68,6 +68,11 @@ class Report:
     state_body: str | None = None
     has_notices: bool = False
 
+    @property
+    def is_remembered(self) -> bool:
+        """Whether its versions and lines are those that other reports gave too, one and the same object each."""
+        return NOTICES not in self.part_digests
+
 
 def document_digest(digests: Mapping[str, str]) -> str:
     """SHA-256 over "name:digest\\n" of the parts in name order: the digest of a whole facts document."""
@@ -101,7 +106,7 @@ def read_report(
     def rows(repositories: Sequence[RepositoryRow]) -> Rows:
         if family is None:
             raise bad("the package manager is not one that this server knows")
-        return rows_of(family, repositories, notices, digests.get(NOTICES, ""))
+        return rows_of(family, repositories, notices)
 
     return Report(
         facts_version=facts_version,

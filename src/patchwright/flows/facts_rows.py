@@ -1,12 +1,16 @@
-"""Rows of a report's packages and offers -> package versions. The same row is read once, whoever reports it.
+"""Rows of a report's packages and offers -> package versions. On apt the same row is read once, whoever reports it.
 
 A fleet reports the same rows over and over. What a row says depends on the row and on what the report says once for
-all rows (the family, its repositories, its notices), so that both together are the key; everything about the row has
-been checked when it is in the memory. A version from the memory is one and the same object, by which others know it.
+all rows (its repositories), so that both together are the key; everything about the row has been checked when it is
+in the memory. A version from the memory is one and the same object, by which others know it.
+
+Rows of rpms name notices of their own report, by short digests, and how much they may name is counted for each report:
+they are read anew each time.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from patchwright.core.patches import PackageVersion, Repository
 from patchwright.core.values import Family
@@ -21,6 +25,8 @@ from patchwright.flows.facts_fields import (
 )
 from patchwright.flows.facts_notices import KnownNotices, built_at
 
+K = TypeVar("K", bound=Hashable)
+V = TypeVar("V")
 MAX_OFFERS = 500
 """Of one package; a machine that was asleep for years meets a few dozen."""
 MAX_ROWS = 100_000
@@ -43,7 +49,7 @@ class ReportedLine:
         return self.name, self.arch, self.installed_version
 
 
-_Key = tuple[Family, tuple[RepositoryRow, ...], str]
+_Key = tuple[Family, tuple[RepositoryRow, ...]]
 RawLine = tuple[str, str, tuple[str, ...]]
 """Name, architecture and installed version in one text; the candidate; the offers."""
 
@@ -60,29 +66,16 @@ class Rows:
 
     @property
     def size(self) -> int:
-        return len(self._installed) + len(self._lines)
+        """How many rows it holds; a repository's own counts for several, since a hostile one may be long."""
+        return len(self._installed) + len(self._lines) + 1 + len(self.repositories)
 
     def installed(self, rows: Sequence[str]) -> tuple[PackageVersion, ...]:
         """The packages of part installed. Raises Invalid(REPORT)."""
-        known = self._installed
-        try:
-            return tuple(map(known.__getitem__, rows))
-        except KeyError:
-            for row in rows:
-                if row not in known:
-                    known[row] = self._package(row)
-            return tuple(map(known.__getitem__, rows))
+        return _remembered(self._installed, rows, self._package)
 
     def lines(self, raw: Sequence[RawLine]) -> tuple[ReportedLine, ...]:
         """The lines of part upgradable. Raises Invalid(REPORT)."""
-        known = self._lines
-        try:
-            return tuple(map(known.__getitem__, raw))
-        except KeyError:
-            for line in raw:
-                if line not in known:
-                    known[line] = self._line(*line)
-            return tuple(map(known.__getitem__, raw))
+        return _remembered(self._lines, raw, lambda line: self._line(*line))
 
     def _package(self, row: str) -> PackageVersion:
         fields = row.split("\t")
@@ -142,23 +135,28 @@ class Rows:
         )
 
 
+def _remembered(known: dict[K, V], keys: Sequence[K], make: Callable[[K], V]) -> tuple[V, ...]:
+    try:
+        return tuple(map(known.__getitem__, keys))
+    except KeyError:
+        for key in keys:
+            if key not in known:
+                known[key] = make(key)
+        return tuple(map(known.__getitem__, keys))
+
+
 _memory: dict[_Key, Rows] = {}
 
 
-def rows_of(
-    family: Family, repositories: Sequence[RepositoryRow], notices: KnownNotices | None, notices_digest: str
-) -> Rows:
-    """The reader for rows of reports that say this once. Raises Invalid(REPORT) for repositories that are not sound.
-
-    `notices_digest` tells one part notices from another, "" without one.
-    """
-    key = (family, tuple(repositories), notices_digest)
+def rows_of(family: Family, repositories: Sequence[RepositoryRow], notices: KnownNotices | None) -> Rows:
+    """The reader for the rows of a report. Raises Invalid(REPORT) for repositories that are not sound."""
+    if notices is not None:
+        return Rows(family, repositories_of(repositories), notices)
+    key = (family, tuple(repositories))
     found = _memory.get(key)
-    if found is None:
-        found = Rows(family, repositories_of(repositories), notices)
-        if sum(rows.size for rows in _memory.values()) > MAX_ROWS:
+    if found is None or found.size > MAX_ROWS:
+        # As a list at once: other reports are read meanwhile.
+        if sum(rows.size for rows in list(_memory.values())) > MAX_ROWS:
             _memory.clear()
-        _memory[key] = found
-    elif found.size > MAX_ROWS:
-        _memory.clear()
+        found = _memory.setdefault(key, Rows(family, repositories_of(repositories), None))
     return found

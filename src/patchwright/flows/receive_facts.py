@@ -146,7 +146,7 @@ def _store_installed(tx: Tx, report: Report, values: dict[str, Any]) -> tuple[Pa
         raise Invalid(
             Kind.REPORT, "The parts times and installed differ in length. The node's last good facts were kept."
         )
-    ids = facts.intern_versions(tx, packages)
+    ids = (facts.intern_remembered if report.is_remembered else facts.intern_versions)(tx, packages)
     values["instset"] = facts.intern_set(tx, instset, ids)
     values["times"] = array("i", map(itemgetter(1), sorted(zip(ids, times, strict=True)))).tobytes()
     return packages
@@ -167,5 +167,6 @@ def _store_lines(
                 f"{line.name} is listed as upgradable but not as installed. The node's last good facts were kept.",
             )
         rows.append((package, line))
-    values["upset"] = facts.intern_set(tx, upset, facts.intern_reported(tx, rows))
+    intern = facts.intern_remembered_lines if report.is_remembered else facts.intern_reported
+    values["upset"] = facts.intern_set(tx, upset, intern(tx, rows))
     return offers

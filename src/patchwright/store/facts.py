@@ -5,7 +5,7 @@ Source: judging.md 4. Every record is interned as a whole; nothing is shared by 
 
 import hashlib
 from array import array
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
@@ -23,8 +23,6 @@ from patchwright.store.tables import hoststate, instset, line, node_facts, node_
 from patchwright.store.upsert import insert_or_ignore, upsert
 
 T = TypeVar("T")
-# Memories by identity: what is reported again is the very object that was read before (flows/facts_rows.py). Each entry
-# holds its object as well, so that no other can have its identity as long as the entry lasts.
 # Statements of every report, made once: building one takes longer than running it.
 _MINE = (node_facts.c.node_id == bindparam("wanted")) & node_facts.c.valid_to.is_(None)
 _CURRENT = select(node_facts).where(_MINE)
@@ -102,18 +100,33 @@ def seen_at_many(tx: Tx, node_ids: Sequence[str]) -> dict[str, datetime]:
 
 def intern_versions(tx: Tx, versions: Sequence[PackageVersion]) -> list[int]:
     """The ids of `versions`, in their order; what is new is written."""
-    known = tx.cache("ids of versions", limit=CACHED_RECORDS)
-    places = list(map(id, versions))
+    records = [_encoder.encode(v) for v in versions]
+    digests = [hashlib.blake2b(r, digest_size=16).digest() for r in records]
+    return _intern(tx, pkgver, digests, [{"digest": d, "record": r} for d, r in zip(digests, records, strict=True)])
+
+
+def intern_remembered(tx: Tx, versions: Sequence[PackageVersion]) -> list[int]:
+    """The same for versions that are one and the same object whenever they are reported (flows/facts_rows.py)."""
+    return _by_identity(tx, "ids of versions", list(map(id, versions)), versions, lambda new: intern_versions(tx, new))
+
+
+def _by_identity(
+    tx: Tx, memory: str, places: Sequence[Hashable], things: Sequence[T], make: Callable[[Sequence[T]], list[int]]
+) -> list[int]:
+    """The ids of `things`, by their identities in `places`; `make` gives those that are not in the memory.
+
+    An entry holds its thing as well, so that no other can have its identity as long as the entry lasts.
+    """
+    known = tx.cache(memory, limit=CACHED_RECORDS)
     try:
         return [known[place][0] for place in places]
     except KeyError:
-        records = [_encoder.encode(v) for v in versions]
-    digests = [hashlib.blake2b(r, digest_size=16).digest() for r in records]
-    rows = [{"digest": d, "record": r} for d, r in zip(digests, records, strict=True)]
-    ids = _intern(tx, pkgver, digests, rows)
-    found = dict(zip(places, zip(ids, versions, strict=True), strict=True))
-    tx.after_commit(lambda: known.update(found))
-    return ids
+        held = {place: entry for place in places if (entry := known.get(place)) is not None}
+    new = {place: thing for place, thing in zip(places, things, strict=True) if place not in held}
+    made = dict(zip(new, zip(make(list(new.values())), new.values(), strict=True), strict=True))
+    tx.after_commit(lambda: known.update(made))
+    held |= made
+    return [held[place][0] for place in places]
 
 
 class Line(Protocol):
@@ -126,22 +139,27 @@ class Line(Protocol):
     def offers(self) -> tuple[PackageVersion, ...]: ...
 
 
-def intern_reported(tx: Tx, lines: Sequence[tuple[PackageVersion, Line]]) -> list[int]:
-    """The ids of lines given as (installed version, line), in their order; what is new is written."""
-    known = tx.cache("ids of reported lines", limit=CACHED_RECORDS)
+Reported = tuple[PackageVersion, Line]
+"""The installed version that a line speaks of, and the line."""
+
+
+def intern_reported(tx: Tx, lines: Sequence[Reported]) -> list[int]:
+    """The ids of reported lines, in their order; what is new is written."""
+    offers = iter(intern_versions(tx, [offer for _, line in lines for offer in line.offers]))
+    installed = intern_versions(tx, [version for version, _ in lines])
+    return intern_lines(
+        tx,
+        [
+            (inst, [next(offers) for _ in line.offers], line.candidate)
+            for inst, (_, line) in zip(installed, lines, strict=True)
+        ],
+    )
+
+
+def intern_remembered_lines(tx: Tx, lines: Sequence[Reported]) -> list[int]:
+    """The same for lines and versions that are one and the same object whenever they are reported."""
     places = [(id(installed), id(line)) for installed, line in lines]
-    try:
-        return [known[place][0] for place in places]
-    except KeyError:
-        offers = iter(intern_versions(tx, [offer for _, line in lines for offer in line.offers]))
-    mine = intern_versions(tx, [installed for installed, _ in lines])
-    rows = [
-        (inst, [next(offers) for _ in line.offers], line.candidate) for inst, (_, line) in zip(mine, lines, strict=True)
-    ]
-    ids = intern_lines(tx, rows)
-    found = dict(zip(places, zip(ids, lines, strict=True), strict=True))
-    tx.after_commit(lambda: known.update(found))
-    return ids
+    return _by_identity(tx, "ids of reported lines", places, lines, lambda new: intern_reported(tx, new))
 
 
 def intern_lines(tx: Tx, lines: Sequence[tuple[int, Sequence[int], str]]) -> list[int]:

@@ -4,7 +4,7 @@ Source: decisions.md 15. The earliest instant wins and never moves later.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 from sqlalchemy import bindparam, select
 
@@ -17,10 +17,8 @@ from patchwright.store.upsert import insert_or_ignore, upsert
 CHUNK = 400
 CACHED_KEYS = 200_000
 CACHED_VERSIONS = 60_000
-_ALWAYS, _NEVER = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
-_LATEST = _NEVER - timedelta(days=1)
-"""The first is the bound of a version that is in no repository: no Release says anything of it."""
-_UNSETTLED = (_NEVER, None)
+_ALWAYS = datetime.min.replace(tzinfo=UTC)
+"""Bound of a version that is in no repository: no Release says anything of it."""
 _Key = tuple[str, str, str, str]
 
 
@@ -36,11 +34,11 @@ def record(
     At the first sight of a repository its versions take its Release date, and so do versions reported later from
     that same Release; all others take `now`. Answers whether a date that others were judged by has moved.
     """
-    earliest = min((at for at in released_at.values() if at is not None), default=_LATEST)
+    earliest = min((at for at in released_at.values() if at is not None), default=None)
     settled = tx.cache(f"versions seen by {account}", limit=CACHED_VERSIONS)
-    # By identity, as in store/facts.py.
-    bounds = [settled.get(place, _UNSETTLED)[0] for place in map(id, versions)]
-    if max(bounds, default=_ALWAYS) <= earliest:
+    # By identity, as in store/facts.py: apt's versions are one and the same object whenever they are reported.
+    bounds = [settled.get(place) for place in map(id, versions)]
+    if all(bound is not None and (earliest is None or bound[0] <= earliest) for bound in bounds):
         return False
     known = tx.cache(f"seen by {account}", limit=CACHED_KEYS)
     wanted = {(r.identity[:512], v.name, v.arch, v.version): None for v in versions for r in v.repositories}
