@@ -56,6 +56,8 @@ class PostgresEngine:
                 result = work(tx)
         except OperationalError as failure:
             raise StoreUnavailable(f"the database can't be read: {failure.orig}") from failure
+        except psycopg.OperationalError as failure:
+            raise StoreUnavailable(f"the database can't be read: {failure}") from failure
         for action in tx.deferred:
             action()
         return result
@@ -97,8 +99,8 @@ class PostgresEngine:
                 tx = Tx(connection, self._caches)
                 try:
                     result = work(tx)
-                except psycopg.Error as failure:  # of a statement that went straight to the driver
-                    raise DBAPIError(None, None, failure) from failure
+                except psycopg.Error as failure:
+                    raise _as_others(failure) from failure
                 for channel in tx.wakes:
                     connection.execute(text("SELECT pg_notify(:c, :p)"), {"c": self._channel, "p": channel})
             for action in tx.deferred:
@@ -149,6 +151,11 @@ class PostgresEngine:
             except psycopg.Error as failure:
                 log.warning("store: the wake-up connection was lost, connecting again: %s", failure)
                 self._stopping.wait(1.0)
+
+
+def _as_others(failure: psycopg.Error) -> BaseException:
+    """A failure of a statement that went straight to the driver, as those are raised that go the long way."""
+    return DBAPIError.instance("", None, failure, psycopg.Error)
 
 
 def _is_conflict(failure: DBAPIError) -> bool:

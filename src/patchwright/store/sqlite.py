@@ -53,8 +53,9 @@ class SqliteEngine:
         self._engine = create_engine(
             f"sqlite:///{path}",
             poolclass=QueuePool,
-            pool_size=READERS + 1,
-            max_overflow=4,
+            pool_size=READERS + 4,
+            # Never a wait for a connection: a short read is done where the whole server waits with it.
+            max_overflow=-1,
             isolation_level="AUTOCOMMIT",
             connect_args={"check_same_thread": False, "timeout": 30},
         )
