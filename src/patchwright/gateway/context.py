@@ -41,7 +41,7 @@ class NodeContext:
     run_tokens: RunTokens
     address: str
     apt_delays: AptDelays
-    worker_source: Mapping[str, str]
+    worker_source: Callable[[], Mapping[str, str]]
     """What a step of a patch document finds in its environment to fetch its worker by; empty if none is served."""
 
 

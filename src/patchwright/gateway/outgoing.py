@@ -45,5 +45,5 @@ def _command(ctx: NodeContext, message: Message) -> Outgoing:
         message_id=message.invocation.message_id,
         topic=f"aws.ssm.sendCommand.{command.scope.region}",
         created=command.requested_at,
-        payload=payload_of(message, tokens, ctx.worker_source),
+        payload=payload_of(message, tokens, ctx.worker_source() if tokens else {}),
     )

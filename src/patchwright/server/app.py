@@ -18,7 +18,6 @@ from patchwright.loops.driver import Driver, Loop
 from patchwright.loops.judging import JudgingLoop
 from patchwright.loops.retention import RetentionLoop
 from patchwright.server import handlers
-from patchwright.server.agent_artefact import AgentArtefact
 from patchwright.server.authenticate import Authenticator
 from patchwright.server.control_channels import ControlChannels
 from patchwright.server.http import Edge
@@ -60,7 +59,6 @@ class Application:
         authenticator = Authenticator(state)
         self._edge = Edge(state, self.telemetry, authenticator)
         self._channels = ControlChannels(state, self.telemetry, authenticator)
-        self._artefact = AgentArtefact(state.settings.agent_file, state.store, state.sealer)
         self.driver = Driver(
             [
                 Loop(name="commands", turn=CommandsLoop(state.store).turn, wakes=frozenset({"commands"})),
@@ -130,7 +128,7 @@ class Application:
         return _file(path, "application/octet-stream")
 
     async def _agent_manifest(self, request: Request) -> Response:
-        manifest = await asyncio.to_thread(self._artefact.manifest)
+        manifest = await asyncio.to_thread(self.state.artefact.manifest)
         return await _not_found(request) if manifest is None else JSONResponse(manifest)
 
 

@@ -18,5 +18,5 @@ def node_context(state: State, tx: Tx, *, node_id: str, run: RunToken | None = N
         run_tokens=state.run_tokens,
         address=address,
         apt_delays=state.service.apt_delays,
-        worker_source=state.worker_source,
+        worker_source=state.artefact.worker_source,
     )

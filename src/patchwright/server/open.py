@@ -9,13 +9,13 @@ from patchwright import __version__
 from patchwright.api.context import Service
 from patchwright.core.access import ADMIN
 from patchwright.flows.make_access_key import make_access_key
+from patchwright.server.agent_artefact import AgentArtefact
 from patchwright.server.clock import SystemClock, SystemIds
 from patchwright.server.secrets import KEY_BYTES, Sealer, WrongKey, check_value, load_master_key
 from patchwright.server.settings import BadSettings, Settings
 from patchwright.server.state import State
 from patchwright.server.tls import TlsFiles, ca_sha256, ensure, names_of
 from patchwright.server.waits import Waits
-from patchwright.server.worker_artifact import source_of
 from patchwright.store import meta, principals
 from patchwright.store.engine import Engine, Tx
 from patchwright.store.migrate import migrate
@@ -66,7 +66,7 @@ def open_state(settings: Settings) -> State:
         channel_tokens=ChannelTokens(key),
         sealer=sealer,
         waits=Waits(),
-        worker_source=source_of(settings.agent_file, store, sealer, url=settings.url, ca_sha256=pin),
+        artefact=AgentArtefact(settings.agent_file, store, sealer, url=settings.url, ca_sha256=pin),
     )
     _first_start(state)
     return state

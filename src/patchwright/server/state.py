@@ -1,10 +1,10 @@
 """What one server process holds: store, models, keys, clock. Built once by `app.py`, handed to every part."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from patchwright.api.context import Service
 from patchwright.flows.ports import Ids
+from patchwright.server.agent_artefact import AgentArtefact
 from patchwright.server.clock import SystemClock
 from patchwright.server.secrets import Sealer
 from patchwright.server.settings import Settings
@@ -32,5 +32,4 @@ class State:
     channel_tokens: ChannelTokens
     sealer: Sealer
     waits: Waits
-    worker_source: Mapping[str, str]
-    """See NodeContext."""
+    artefact: AgentArtefact

@@ -41,7 +41,7 @@ class ChannelLab(CommandLab):
                     run_tokens=RunTokens(MASTER),
                     address="",
                     apt_delays="honour",
-                    worker_source=WORKER,
+                    worker_source=lambda: WORKER,
                 )
             )
 

@@ -64,3 +64,19 @@ def test_a_new_file_is_signed_anew_and_no_file_is_none(store: Engine, file: Path
     file.unlink()
     assert artefact.manifest() is None
     assert AgentArtefact(None, store, SEALER).manifest() is None
+
+
+def test_a_worker_is_named_by_the_file_that_is_served_now(store: Engine, file: Path) -> None:
+    artefact = AgentArtefact(file, store, SEALER, url="https://x", ca_sha256="ab")
+    before = artefact.worker_source()
+    file.write_bytes(b"a newer one")
+    # Within a transaction of the one writer, where a command is made ready for its node.
+    after = store.write(lambda _tx: artefact.worker_source())
+    assert (after["PATCHWRIGHT_WORKER_SERVER"], after["PATCHWRIGHT_WORKER_CA_SHA256"]) == ("https://x", "ab")
+    assert after["PATCHWRIGHT_WORKER_SHA256"] == hashlib.sha256(b"a newer one").hexdigest()
+    assert after["PATCHWRIGHT_WORKER_KEY"] == before["PATCHWRIGHT_WORKER_KEY"]
+    key = rsa.RSAPublicNumbers(65537, int(after["PATCHWRIGHT_WORKER_KEY"], 16)).public_key()
+    pss = padding.PSS(mgf=padding.MGF1(hashes.SHA256()), salt_length=32)
+    key.verify(bytes.fromhex(after["PATCHWRIGHT_WORKER_SIGNATURE"]), b"a newer one", pss, hashes.SHA256())
+    file.unlink()
+    assert artefact.worker_source() == AgentArtefact(None, store, SEALER).worker_source() == {}

@@ -1,16 +1,12 @@
-"""The worker that a patch document brings to hosts with another agent: its hash, and a signature of this installation.
+"""The key by which an installation signs the agent and worker that it serves.
 
-The key is made once and kept sealed in the store, so that all processes sign with the same one: hosts remember it, and
-refuse a worker that another key has signed. Source: design decision 20; decision record 29.
+Made once and kept sealed in the store, so that all processes sign with the same one: hosts remember it, and refuse
+what another key has signed. Source: design decision 20; decision records 27 and 29.
 """
 
 import base64
-import hashlib
-from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from patchwright.core.worker_script import worker_environment
 from patchwright.server.secrets import Sealer
 from patchwright.store import meta
 from patchwright.store.engine import Engine, Tx
@@ -23,21 +19,6 @@ KEY_BITS = 2048
 SALT_BYTES = 32
 
 
-def source_of(agent_file: Path | None, store: Engine, sealer: Sealer, *, url: str, ca_sha256: str) -> Mapping[str, str]:
-    """The environment by which a step fetches and checks the worker; empty when no agent file is served."""
-    if agent_file is None or not agent_file.is_file():
-        return {}
-    content = agent_file.read_bytes()
-    key = signing_key(store, sealer)
-    return worker_environment(
-        server=url,
-        sha256=hashlib.sha256(content).hexdigest(),
-        signature=sign(key, content).hex(),
-        key=f"{key.public_key().public_numbers().n:x}",
-        ca_sha256=ca_sha256,
-    )
-
-
 def sign(key: "RSAPrivateKey", content: bytes) -> bytes:
     """RSASSA-PSS with SHA-256, MGF1 with SHA-256, a salt of 32 bytes."""
     from cryptography.hazmat.primitives.asymmetric.padding import MGF1, PSS
@@ -47,7 +28,7 @@ def sign(key: "RSAPrivateKey", content: bytes) -> bytes:
 
 
 def signing_key(store: Engine, sealer: Sealer) -> "RSAPrivateKey":
-    """The installation's key for workers, made at the first call."""
+    """The installation's key, made at the first call. Not within a transaction: it has its own."""
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, generate_private_key
     from cryptography.hazmat.primitives.serialization import (
         Encoding,
@@ -73,5 +54,5 @@ def signing_key(store: Engine, sealer: Sealer) -> "RSAPrivateKey":
     pem = sealer.open(base64.b64decode(sealed), bound_to=_META_KEY)
     key = load_pem_private_key(pem.encode(), None)
     if not isinstance(key, RSAPrivateKey):
-        raise TypeError("the worker's signing key is not an RSA key")
+        raise TypeError("the signing key of the installation is not an RSA key")
     return key

@@ -23,10 +23,8 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from patchwright.core.builtin_documents import BUILTIN
 from patchwright.core.worker_script import worker_environment
-from patchwright.server.secrets import Sealer
+from patchwright.server.artefact_key import sign
 from patchwright.server.tls import TlsFiles, ca_sha256, ensure
-from patchwright.server.worker_artifact import sign, signing_key, source_of
-from patchwright.store.engine import Engine
 
 SAYS = b"import json, os, sys\nprint(json.dumps([sys.argv[1:], dict(os.environ)]))\n"
 SECRET = "pwr1.secret"
@@ -240,16 +238,3 @@ def test_nothing_is_removed_under_a_run(host: Host, served: Served) -> None:
 def test_the_scripts_take_nothing_from_parameters() -> None:
     for step in (STEP, REMOVE):
         assert "{{" not in "\n".join(step["inputs"]["runCommand"])
-
-
-def test_all_processes_sign_with_one_key_that_is_sealed(store: Engine, tmp_path: Path) -> None:
-    file = tmp_path / "agent.pyz"
-    file.write_bytes(artifact())
-    sealer = Sealer(bytes(32))
-    first = source_of(file, store, sealer, url="https://x", ca_sha256="")
-    assert (
-        source_of(file, store, sealer, url="https://x", ca_sha256="")["PATCHWRIGHT_WORKER_KEY"]
-        == (first["PATCHWRIGHT_WORKER_KEY"])
-    )
-    assert signing_key(store, sealer).key_size == 2048
-    assert source_of(None, store, sealer, url="https://x", ca_sha256="") == {}
