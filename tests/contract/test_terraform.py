@@ -106,18 +106,16 @@ def _installation(unpacked: bool) -> str:
     return f'dev_overrides {{\n  "hashicorp/aws" = "{binary.parent}"\n}}'
 
 
+@pytest.mark.parametrize("server", ["sqlite"], indirect=True)  # what Terraform sees is the same on the other engine
 def test_the_pages_example_is_applied_changed_imported_and_taken_away(
     server: RunningServer, ssm: Any, region: str, tmp_path: Path
 ) -> None:
-    if server.engine != "sqlite":
-        pytest.skip("what Terraform sees is the same: the other engine runs it in the slow test")
     _cycle(Terraform(tmp_path, server, region, unpacked=True), ssm)
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("server", ["postgresql"], indirect=True)
 def test_the_cycle_on_the_other_engine(server: RunningServer, ssm: Any, region: str, tmp_path: Path) -> None:
-    if server.engine == "sqlite":
-        pytest.skip("the test before this one")
     _cycle(Terraform(tmp_path, server, region, unpacked=False), ssm)
 
 

@@ -265,7 +265,7 @@ class FleetJudge:
     def standing(self, tx: Tx, changes: Sequence[Change], now: datetime) -> list[Work]:
         """What is due of verdicts that stand: the groups of changed baselines, then those that time has changed.
 
-        One that both concern is judged at the later instant, once.
+        One that both concern is judged at the change's instant; what time has changed since is due in the next turn.
         """
         found: dict[Group, Work] = {}
         for change in changes:

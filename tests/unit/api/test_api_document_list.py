@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 from tests.unit.api.documents_lab import YAML, refused, text
-from tests.unit.api.harness import Api
+from tests.unit.api.harness import AnswerError, Api
 
 from patchwright.core.builtin_documents import BUILTIN
 from patchwright.core.values import Scope
@@ -139,7 +139,7 @@ def test_which_versions_are_shared(api: Api, other: Api) -> None:
         for number in ("1", "2", "3"):
             try:
                 got.append(api("GetDocument", Name=arn, DocumentVersion=number)["DocumentVersion"])
-            except Exception as error:
+            except AnswerError as error:
                 assert "InvalidDocumentVersion" in str(error)
         seen[version] = (got, api("GetDocument", Name=arn)["DocumentVersion"])
     assert seen == {"$DEFAULT": (["1"], "1"), "$LATEST": (["3"], "3"), "$ALL": (["1", "2", "3"], "1")}

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -19,7 +20,7 @@ from patchwright.flows.judge_node import judge_node, verdict_of
 from patchwright.flows.register_node import deregister_node
 from patchwright.loops import judging
 from patchwright.loops.judging import JudgingLoop
-from patchwright.store import due_judgements, facts, first_seen, judgements, nodes, verdict_rows
+from patchwright.store import due_judgements, facts, first_seen, judgements, nodes, standing_verdicts, verdict_rows
 from patchwright.store.engine import Engine, Tx
 from patchwright.store.judgements import Verdict
 from patchwright.store.tables import due_judgement, node, node_facts, verdict
@@ -86,17 +87,13 @@ def test_all_verdicts_are_those_of_the_plain_judge_again_and_again(store: Engine
     for change in (1, 2):
         fleet.change_baselines(change)
         loop.turn(fleet.now)
-        expected = _plain(store, fleet)
-        # A node of no system, and one without a system's baseline, has no reason to be judged again.
-        judged = {i for i, v in expected.items() if v.facts_id is not None and v.unjudged_reason is None}
-        assert {i: _verdicts(store)[i] for i in judged} == {i: expected[i] for i in judged}
+        assert _judged(store, fleet) == _plain_judged(store, fleet)
     midnight = (fleet.now + timedelta(days=1)).replace(hour=0, minute=0, second=0)
     for _ in range(2):
         fleet.now = midnight
         loop.turn(midnight)
-        expected = _plain(store, fleet)
-        found = {i: replace(v, judged_at=midnight) for i, v in _verdicts(store).items() if i in judged}
-        assert found == {i: expected[i] for i in judged}
+        found = {i: replace(v, judged_at=midnight) for i, v in _judged(store, fleet).items()}
+        assert found == _plain_judged(store, fleet)
         midnight += timedelta(days=1)
 
 
@@ -236,6 +233,55 @@ def test_a_kill_between_two_writes_loses_nothing(
     JudgingLoop(store, "honour").turn(fleet.now)
     assert _verdicts(store) == _plain(store, fleet)
     assert _due(store) == 0
+
+
+def test_a_kill_between_two_renewals_loses_nothing(
+    store: Engine, fleet: ManyNodes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Killed(Exception):
+        pass
+
+    JudgingLoop(store, "honour").turn(fleet.now)
+    before = _verdicts(store)
+    fleet.change_baselines(1)
+    renewal, calls = standing_verdicts.renewal, []
+
+    def die(*what: Any) -> Any:
+        calls.append(1)
+        if len(calls) >= 3:
+            raise Killed
+        return renewal(*what)
+
+    monkeypatch.setattr(standing_verdicts, "renewal", die)
+    with pytest.raises(Killed):
+        JudgingLoop(store, "honour").turn(fleet.now)
+    changed = {i for i, v in _verdicts(store).items() if v != before[i]}
+    assert 0 < len(changed) < NODES
+    assert _due(store) == 5
+    monkeypatch.setattr(standing_verdicts, "renewal", renewal)
+    JudgingLoop(store, "honour").turn(fleet.now)
+    assert _due(store) == 0
+    assert _judged(store, fleet) == _plain_judged(store, fleet)
+
+
+def test_two_servers_renew_at_once(store: Engine, fleet: ManyNodes) -> None:
+    JudgingLoop(store, "honour").turn(fleet.now)
+    for change in (1, 2, 3):
+        fleet.change_baselines(change)
+        with ThreadPoolExecutor(3) as servers:
+            for turn in [servers.submit(JudgingLoop(store, "honour").turn, fleet.now) for _ in range(3)]:
+                turn.result()
+        assert _due(store) == 0
+        assert _judged(store, fleet) == _plain_judged(store, fleet)
+
+
+def _plain_judged(store: Engine, fleet: ManyNodes) -> dict[str, Verdict]:
+    """Of a node of no system, and one without a system's baseline, there is no reason to judge again."""
+    return {i: v for i, v in _plain(store, fleet).items() if v.facts_id is not None and v.unjudged_reason is None}
+
+
+def _judged(store: Engine, fleet: ManyNodes) -> dict[str, Verdict]:
+    return {i: _verdicts(store)[i] for i in _plain_judged(store, fleet)}
 
 
 def test_a_date_that_moves_earlier_reaches_those_who_waited(store: Engine, fleet: ManyNodes) -> None:
