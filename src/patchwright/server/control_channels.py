@@ -33,6 +33,7 @@ OPENING_SECONDS = 15.0
 """A socket without its first frame is closed after this long."""
 MAX_POST = 4_096
 MAX_USED = 20_000
+"""Used tokens in memory before those are thrown out whose time is over."""
 _CHANNEL = re.compile(r"/v1/control-channel/([^/]+)")
 _OPENED = "channel:"
 """Wake-up `channel:<node>:<microseconds>`: some process has opened a socket, and when."""
@@ -48,6 +49,7 @@ class ControlChannels:
         self._tokens = state.channel_tokens
         self._open: dict[str, ChannelSocket] = {}
         self._used: dict[str, float] = {}
+        self._sweep_at = MAX_USED
         self._loop: asyncio.AbstractEventLoop | None = None
         state.store.on_wake(self._heard)
 
@@ -127,8 +129,10 @@ class ControlChannels:
         end = now.timestamp() + opening.TOKEN_LIFETIME.total_seconds()
         if once in self._used:
             raise WireError(opening.REFUSED, "The token was used before.", 403)
-        if len(self._used) >= MAX_USED:
+        if len(self._used) >= self._sweep_at:
             self._used = {token: until for token, until in self._used.items() if until > now.timestamp()}
+            # A whole fleet that comes back within a token's life is not swept for each of its nodes.
+            self._sweep_at = max(MAX_USED, 2 * len(self._used))
         self._used[once] = end
 
     async def _hold(self, mine: ChannelSocket, socket: WebSocket) -> None:

@@ -167,7 +167,7 @@ class SqliteEngine:
         return go_on
 
     def _carry_over(self) -> None:
-        """Checkpoints that wait for nobody and for which nobody waits: a writer's own would keep all other writes waiting."""
+        """Checkpoints that wait for nobody and for which nobody waits: a writer's own would keep all others waiting."""
         while self._committed.wait() and not self._ended.is_set():
             self._committed.clear()
             try:
