@@ -17,7 +17,11 @@ from patchwright.server.waits import Waits
 from patchwright.wire.agent_frames import MAX_FRAME
 
 GRACE_SECONDS = 5
-_SOCKET_LINES = ('%s - "WebSocket ', "connection open", "connection closed", "connection rejected")
+_SOCKET_LINES = (
+    '%s - "WebSocket ', "connection open", "connection closed", "connection rejected",
+    # After each refusal, though that was answered: uvicorn waits for a handshake all the same.
+    "ASGI callable returned without completing handshake",
+)  # fmt: skip
 CLOSING_SECONDS = 0.2
 """What a connection gets at least, at the end, to say its last words."""
 WEBSOCKETS: dict[str, Any] = {

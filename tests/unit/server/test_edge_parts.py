@@ -175,4 +175,5 @@ def test_a_stranger_cannot_fill_the_log_with_sockets() -> None:
     assert not kept('%s - "WebSocket %s" 403', "192.0.2.1:5", "/x")
     assert not kept('%s - "WebSocket %s" [accepted]', "192.0.2.1:5", "/x")
     assert not kept("connection rejected (%d %s)", 400, "Bad Request")
+    assert not kept("ASGI callable returned without completing handshake.")
     assert kept("Application startup complete.")
