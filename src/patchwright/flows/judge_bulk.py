@@ -1,4 +1,4 @@
-"""Judge all nodes that are due, however many, from one snapshot: the verdicts of a fleet as plain rows."""
+"""Judge all nodes that are due, however many: those that moved as plain rows, those whose verdicts stand in columns."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import astuple, dataclass, field
