@@ -140,7 +140,7 @@ class Known:
             self._learn_lines(tx, [blob for _, blob in found])
             for number, blob in found:
                 records.add_upset(number, blob)
-        nothing = [number for number in np.unique(held.instset[before:]).tolist() if not records.instsets[number]]
+        nothing = [number for number in np.unique(held.instset[before:]).tolist() if not records.instsets.size(number)]
         held.empty[before:] = np.isin(held.instset[before:], nothing)
 
     def pairs(self, places: Ids, native: str) -> Ids:

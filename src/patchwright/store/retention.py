@@ -74,7 +74,10 @@ def _runs(tx: Tx, before: datetime) -> int:
     newer = patch_run.alias("newer")
     alike = [newer.c[name] == patch_run.c[name] for name in ("node_id", "operation", "reboot_option", "plan_only")]
     has_newer = select(newer.c.id).where(
-        *alike, newer.c.facts_at.is_not(None), newer.c.ended_at.is_not(None), newer.c.started_at > patch_run.c.started_at
+        *alike,
+        newer.c.facts_at.is_not(None),
+        newer.c.ended_at.is_not(None),
+        newer.c.started_at > patch_run.c.started_at,
     )
     old = _some_of(tx, select(patch_run.c.id).where(patch_run.c.started_at < before, has_newer.exists()))
     return tx.execute(patch_run.delete().where(patch_run.c.id.in_(old))).rowcount
