@@ -99,8 +99,8 @@ class Records:
         return len(self.versions), len(self.own)
 
     @property
-    def bytes(self) -> int:
-        """About how much the sets take."""
+    def weight(self) -> int:
+        """About how many bytes the sets take."""
         return self.instsets.bytes + self._upset_bytes
 
     def add_versions(self, versions: Mapping[int, PackageVersion]) -> None:

@@ -8,6 +8,7 @@ Source: judging.md 5 and 9.
 from collections.abc import Collection, Hashable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -169,7 +170,7 @@ def _with_any(blobs: Sequence[bytes], units: set[int]) -> NDArray[np.bool_]:
 
 def _sums(
     blobs: Sequence[bytes],
-    form: type[np.uint16 | np.int32],
+    form: type[np.uint16] | type[np.int32],
     codes: Ids,
     rows: NDArray[np.float64],
     ranks: Ids,
@@ -181,7 +182,7 @@ def _sums(
     least = np.full(len(blobs), never, np.int32)
     lengths = np.fromiter(map(len, blobs), np.int64, len(blobs)) // np.dtype(form).itemsize
     for first, last in _steps(lengths, kinds) if kinds else ():
-        ids = np.frombuffer(b"".join(blobs[first:last]), form)
+        ids: NDArray[np.integer[Any]] = np.frombuffer(b"".join(blobs[first:last]), form)
         some, mine = last - first, lengths[first:last]
         cells = np.repeat(np.arange(0, some * kinds, kinds), mine)
         cells += codes.take(ids)

@@ -119,7 +119,7 @@ class Known:
     @property
     def size(self) -> int:
         """About how much it takes, versions and tables aside."""
-        return self.judge.records.bytes + 24 * self.held.numbers.count
+        return self.judge.records.weight + 24 * self.held.numbers.count
 
     def load(self, tx: Tx, facts_ids: NDArray[np.int64]) -> None:
         """Read what is not yet known of these facts records."""

@@ -1,8 +1,8 @@
 """A report -> stored facts, interned, and the node due for judging."""
 
 from array import array
+from collections.abc import Mapping
 from datetime import datetime
-from operator import itemgetter
 from typing import Any
 
 from patchwright.core.errors import Invalid, Kind
@@ -11,6 +11,7 @@ from patchwright.core.nodes import ManagedNode, operating_system_of
 from patchwright.core.patches import PackageVersion
 from patchwright.core.values import Family, OperatingSystem
 from patchwright.flows.facts_document import NOTICES, Part, Report, check_parts, read_report, read_state
+from patchwright.flows.facts_rows import PackageKey
 from patchwright.flows.judge_fleet import Cause, mark_account_due, mark_due
 from patchwright.flows.ports import Ids
 from patchwright.store import facts, first_seen, nodes
@@ -89,7 +90,7 @@ def accept_facts(tx: Tx, node: ManagedNode, report: Report, now: datetime, ids: 
     if report.lines is not None and report.installed is not None:
         versions += _store_lines(tx, report, report.installed, values)
     elif report.lines is not None and record is not None:
-        mine = tuple(p.package for p in facts.installed(tx, record))
+        mine = {(p.package.name, p.package.arch, p.package.version): p.package for p in facts.installed(tx, record)}
         versions += _store_lines(tx, report, mine, values)
     # Only apt's own metadata have no dates.
     undated = versions if state.manager == "apt" else []
@@ -140,27 +141,27 @@ def _unchanged(record: facts.FactsRecord | None, report: Report) -> dict[str, An
 
 
 def _store_installed(tx: Tx, report: Report, values: dict[str, Any]) -> tuple[PackageVersion, ...]:
-    packages = report.installed or ()
+    packages = tuple(report.installed.values()) if report.installed else ()
     times = report.times or ()
     if len(times) != len(packages):
         raise Invalid(
             Kind.REPORT, "The parts times and installed differ in length. The node's last good facts were kept."
         )
     ids = (facts.intern_remembered if report.is_remembered else facts.intern_versions)(tx, packages)
-    values["instset"] = facts.intern_set(tx, instset, ids)
-    values["times"] = array("i", map(itemgetter(1), sorted(zip(ids, times, strict=True)))).tobytes()
+    order = sorted(range(len(ids)), key=ids.__getitem__)
+    values["instset"] = facts.intern_set(tx, instset, [ids[place] for place in order])
+    values["times"] = array("i", [times[place] for place in order]).tobytes()
     return packages
 
 
 def _store_lines(
-    tx: Tx, report: Report, installed: tuple[PackageVersion, ...], values: dict[str, Any]
+    tx: Tx, report: Report, installed: Mapping[PackageKey, PackageVersion], values: dict[str, Any]
 ) -> list[PackageVersion]:
-    by_key = {(p.name, p.arch, p.version): p for p in installed}
     lines = report.lines or ()
     offers = [o for line in lines for o in line.offers]
     rows = []
     for line in lines:
-        package = by_key.get(line.installed)
+        package = installed.get(line.installed)
         if package is None:
             raise Invalid(
                 Kind.REPORT,

@@ -211,7 +211,7 @@ class JudgingLoop:
 
 
 def _one_ahead(items: Iterator[T]) -> Iterator[T]:
-    """The same items. A thread makes the next one while the caller uses one: while another process writes, this one judges.
+    """The same items. A thread makes the next one while the caller uses one: another process writes, this one judges.
 
     On SQLite nothing is won: the writer needs the interpreter as the judge does, and would wait for it with its lock.
     """

@@ -50,7 +50,7 @@ def _closed_facts(tx: Tx, before: datetime) -> int:
 
 
 def _commands(tx: Tx, before: datetime) -> int:
-    """Finished commands with their invocations and outputs. Results of patch runs stay for longer: they are evidence."""
+    """Finished commands with their invocations and outputs. Results of patch runs stay longer: they are evidence."""
     ids = list(
         tx.execute(
             select(command.c.id).where(command.c.open.is_(False), command.c.requested_at < before).limit(STEP // 10)
