@@ -36,6 +36,7 @@ NOTES = {
     "ssm:ListComplianceSummaries": "one row, for the type `Patch`",
     "ssm:ListResourceComplianceSummaries": "a row for each node that is judged, by its id",
     "patchwright:DescribeComplianceGroups": "every registered node in one group, by the group's value",
+    "ssm:GetDeployablePatchSnapshotForInstance": "freezes the baseline of the node's group and system under the id",
     "ssm:DescribeAvailablePatches": "`PRODUCT` is needed; without a filter it asks for Windows",
     "ssm:DescribeEffectivePatchesForPatchBaseline": "of what is on offer for the baseline's system, by approval date",
     "patchwright:GetPatchPlan": "of a command named, else the node's latest",

@@ -17,11 +17,12 @@ from patchwright.api import (
     nodes,
     patch_groups,
     patch_plans,
+    patch_snapshots,
     patch_states,
     tags,
 )
 from patchwright.api.registry import registry
-from patchwright.gateway import credentials, messages, worker
+from patchwright.gateway import credentials, messages, snapshots, worker
 from patchwright.gateway import documents as sent_documents
 from patchwright.gateway.context import doors
 from patchwright.wire.model import Models, Operation
@@ -43,11 +44,13 @@ MODULES = (
     nodes,
     patch_groups,
     patch_plans,
+    patch_snapshots,
     patch_states,
     tags,
     credentials,
     messages,
     sent_documents,
+    snapshots,
     worker,
 )
 

@@ -5,9 +5,18 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Select, Table, select, text
 
+from patchwright.core import snapshots
 from patchwright.store import client_tokens
 from patchwright.store.engine import Tx
-from patchwright.store.tables import command, invocation, invocation_step, node_facts, patch_run, reply_seen
+from patchwright.store.tables import (
+    command,
+    invocation,
+    invocation_step,
+    node_facts,
+    patch_run,
+    patch_snapshot,
+    reply_seen,
+)
 from patchwright.store.tables.runs import REPORTED
 
 STEP = 500
@@ -30,6 +39,7 @@ class Retention:
 def forget(tx: Tx, kept: Retention, now: datetime) -> int:
     """Forget at most STEP rows of each kind; how many they were. Call it again while it answers more than 0."""
     gone = client_tokens.forget(tx, now=now)
+    gone += _oldest(tx, patch_snapshot, "frozen_at", now - snapshots.RETENTION)
     gone += _oldest(tx, reply_seen, "at", now - REPLIES_KEPT)
     gone += _closed_facts(tx, now - kept.facts)
     gone += _reports(tx, now - kept.commands) + _runs(tx, now - kept.runs)

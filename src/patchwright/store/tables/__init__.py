@@ -21,7 +21,7 @@ from patchwright.store.tables.facts import (
     upset,
 )
 from patchwright.store.tables.nodes import activation, node
-from patchwright.store.tables.patches import available_patch, available_word
+from patchwright.store.tables.patches import available_patch, available_word, patch_snapshot
 from patchwright.store.tables.runs import patch_run
 from patchwright.store.tables.verdicts import due_change, due_judgement, verdict
 
@@ -56,6 +56,7 @@ __all__ = [
     "overlay",
     "patch_group",
     "patch_run",
+    "patch_snapshot",
     "pkgver",
     "reply_seen",
     "repository",

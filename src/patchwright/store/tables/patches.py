@@ -1,6 +1,17 @@
-"""Patches on offer: what nodes of an account and region reported as newer, by product."""
+"""Patches on offer, by product, as nodes of an account and region reported them; and frozen baselines."""
 
-from sqlalchemy import Column, ForeignKey, Index, Integer, LargeBinary, String, Table, Text, UniqueConstraint
+from sqlalchemy import (
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    PrimaryKeyConstraint,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
 
 from patchwright.store.columns import Instant
 from patchwright.store.tables.base import BIG_ID, metadata, scope
@@ -27,6 +38,20 @@ available_patch = Table(
     UniqueConstraint("account", "region", "product", "digest"),
     Index("ix_available_patch_listed", "account", "region", "product", "released_at", "id"),
     Index("ix_available_patch_system", "account", "region", "operating_system", "noted_at"),
+)
+
+patch_snapshot = Table(
+    "patch_snapshot",
+    metadata,
+    *scope(),
+    Column("patch_group", String(256), nullable=False),
+    Column("operating_system", String(32), nullable=False),
+    Column("snapshot_id", String(36), nullable=False),
+    Column("baseline", LargeBinary, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("frozen_at", Instant, nullable=False),
+    PrimaryKeyConstraint("account", "region", "patch_group", "operating_system", "snapshot_id"),
+    Index("ix_patch_snapshot_frozen", "frozen_at"),
 )
 
 available_word = Table(

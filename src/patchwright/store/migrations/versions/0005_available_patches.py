@@ -1,4 +1,4 @@
-"""patches on offer, by product, with the words by which they are found"""
+"""patches on offer, by product, with the words by which they are found; frozen baselines"""
 
 import sqlalchemy as sa
 from alembic import op
@@ -49,4 +49,19 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["patch_id"], ["available_patch.id"], name=op.f("fk_available_word_patch_id")),
         sa.PrimaryKeyConstraint("patch_id", "kind", "value", name=op.f("pk_available_word")),
     )
+    op.create_table(
+        "patch_snapshot",
+        sa.Column("account", sa.String(length=12), nullable=False),
+        sa.Column("region", sa.String(length=100), nullable=False),
+        sa.Column("patch_group", sa.String(length=256), nullable=False),
+        sa.Column("operating_system", sa.String(length=32), nullable=False),
+        sa.Column("snapshot_id", sa.String(length=36), nullable=False),
+        sa.Column("baseline", sa.LargeBinary(), nullable=False),
+        sa.Column("version", sa.Integer(), nullable=False),
+        sa.Column("frozen_at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint(
+            "account", "region", "patch_group", "operating_system", "snapshot_id", name=op.f("pk_patch_snapshot")
+        ),
+    )
+    op.create_index("ix_patch_snapshot_frozen", "patch_snapshot", ["frozen_at"])
     op.create_index("ix_available_word_value", "available_word", ["kind", "value"])
