@@ -106,3 +106,38 @@ def test_what_was_altered_on_the_way_is_not_run_and_leaves_nothing(host: BootedR
         assert done.returncode != 0
         assert [path for path in LEFT if host.exists(path)] == []
     assert online(server) == []
+
+
+def test_an_agent_that_does_not_stay_up_is_taken_back_and_the_same_line_mends_it(
+    host: BootedRoot, server: ServerProcess
+) -> None:
+    host.run(["mkdir", f"/etc/systemd/system/{UNIT}.d"])
+    broken = f"/etc/systemd/system/{UNIT}.d/broken.conf"
+    host.write(broken, "[Service]\nExecStartPre=/bin/false\n")
+    pasted = line(server)
+    failed = enrol(host, pasted)
+    assert failed.returncode != 0
+    assert "the next try" in failed.stderr
+    assert [path for path in LEFT if host.exists(path)] == [STATE_DIR]
+
+    host.run(["rm", broken])
+    mended = enrol(host, pasted)
+    assert mended.returncode == 0, mended.stderr
+    eventually(lambda: len(online(server)), lambda count: count == 1, 30)
+
+    host.run(
+        [
+            "systemd-run",
+            "--scope",
+            "--quiet",
+            "--description=Patchwright patch run",
+            "sh",
+            "-c",
+            "sleep 300 >/dev/null 2>&1 &",
+        ]
+    )
+    for busy in (["sh", SCRIPT, "uninstall"], ["sh", "-c", pasted]):
+        refused = host.run(busy, check=False)
+        assert refused.returncode != 0
+        assert "patch run" in refused.stderr
+    assert [path for path in LEFT if not host.exists(path)] == []

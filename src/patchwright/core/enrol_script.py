@@ -30,18 +30,19 @@ usage() { say "$*"; exit 64; }
 at_exit() {
     status=$?
     trap - EXIT
+    set +e
     if [ -n "$PLACED" ]; then
+        if [ ! -e "$STAGE/old/${UNIT##*/}" ]; then systemctl disable --now --quiet patchwright-agent.service; fi
         for file in "$AGENT" "$UNIT" "$PROGRAMS/enrol.sh"; do
             name=${file##*/}
             if [ -e "$STAGE/old/$name" ]; then mv -f "$STAGE/old/$name" "$file"; else rm -f "$file"; fi
         done
-        systemctl daemon-reload || true
+        systemctl daemon-reload
         if [ -e "$UNIT" ]; then
-            systemctl restart patchwright-agent.service || true
+            systemctl restart patchwright-agent.service
             say "the installation that was here before is in place again"
         else
-            systemctl reset-failed patchwright-agent.service 2>/dev/null || true
-            rm -f /etc/systemd/system/multi-user.target.wants/patchwright-agent.service
+            systemctl reset-failed patchwright-agent.service 2>/dev/null
             say "the program and its unit were removed again; the identity in $STATE is kept for the next try"
         fi
     fi
@@ -64,8 +65,17 @@ open(sys.argv[2], "wb").write(answer.read())' "$1" "$2"
     fi || fail "cannot fetch $1; check that this host reaches the server. Nothing was installed"
 }
 
+# One at a time, and not under a patch run: that reads its program and writes its journal until it is over.
+begin() {
+    [ "$(id -u)" = 0 ] || fail "this needs root: run it again as root"
+    exec 9>/run/patchwright-enrol.lock
+    flock -n 9 || fail "another enrol.sh is at work on this host: wait until it has ended"
+    if systemctl list-units --type=scope --no-legend 2>/dev/null | grep -q 'Patchwright'; then
+        fail "a patch run is at work on this host: wait until it has ended. Nothing was changed"
+    fi
+}
+
 check_host() {
-    [ "$(id -u)" = 0 ] || fail "this needs root: run the line again as root"
     [ -d /run/systemd/system ] || fail "this host does not run systemd; see docs/how-to/enrol-a-host.md"
     command -v python3 >/dev/null 2>&1 ||
         fail "no python3 here: install it (apt-get install python3, or dnf install python3)"
@@ -125,10 +135,12 @@ install_agent() {
         [ -n "$value" ] || usage "--server, --activation-id, --region and --agent-sha256 are needed"
     done
     check_host
+    begin
     trap at_exit EXIT
     trap 'exit 130' INT
     trap 'exit 143' TERM HUP
     mkdir -p "$PROGRAMS"
+    rm -rf "$PROGRAMS"/.new.*
     STAGE=$(mktemp -d "$PROGRAMS/.new.XXXXXX")
     mkdir "$STAGE/old"
     fetch "$SERVER/agent/patchwright-agent.pyz" "$STAGE/patchwright-agent.pyz"
@@ -165,7 +177,7 @@ install_agent() {
 }
 
 uninstall_agent() {
-    [ "$(id -u)" = 0 ] || fail "this needs root"
+    begin
     node=$(sed -n 's/.*"\(mi-[0-9a-f]*\)".*/\1/p' "$STATE/registration.json" 2>/dev/null | head -n 1) || node=
     if [ -e "$UNIT" ]; then
         systemctl disable --now --quiet patchwright-agent.service ||
