@@ -13,6 +13,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
+from patchwright.core import enrol_script
 from patchwright.loops.commands import CommandsLoop
 from patchwright.loops.driver import Driver, Loop
 from patchwright.loops.judging import JudgingLoop
@@ -83,6 +84,7 @@ class Application:
             Route("/readyz", self._readyz),
             Route("/metrics", self._metrics),
             Route("/ca.pem", self._ca),
+            Route("/enrol.sh", self._enrol),
             Route("/agent/patchwright-agent.pyz", self._agent),
             Route("/agent/patchwright-agent.json", self._agent_manifest),
             Route(f"{SNAPSHOTS}{{token}}/{{name}}", self._snapshot),
@@ -123,6 +125,9 @@ class Application:
         if self.state.settings.tls != "auto":
             return await _not_found(request)
         return _file(path, "application/x-pem-file")
+
+    async def _enrol(self, _request: Request) -> Response:
+        return PlainTextResponse(enrol_script.SCRIPT, media_type="text/x-shellscript")
 
     async def _agent(self, request: Request) -> Response:
         path = self.state.settings.agent_file
