@@ -371,6 +371,9 @@ class _Handler(BaseHTTPRequestHandler):
         state = self.server_state
         raw = self.rfile.read(int(self.headers["Content-Length"]))
         try:
+            if self.path.startswith("/v1/control-channel/"):  # as a server without one says, so that agents poll
+                refused = b"<AccessDeniedException><message>no channel</message></AccessDeniedException>"
+                return self._answer(403, refused)
             if self.path != "/" or self.headers["Content-Type"] != "application/x-amz-json-1.1":
                 raise Refusal("ValidationException", "path or content type")
             answer = state.handle(self.headers["X-Amz-Target"], json.loads(raw), self.headers, raw)
