@@ -99,6 +99,7 @@ def test_a_killed_server_loses_no_result_and_gets_its_agent_back(site: Site, tmp
     assert site.runs("echo again") == "again\n"
 
 
+@pytest.mark.slow
 def test_keys_that_the_server_no_longer_takes_are_replaced(enrolled: Site) -> None:
     path, before = enrolled.agent.state / "credentials.json", enrolled.agent.said(OPEN)
     with enrolled.agent.running() as agent:
@@ -112,6 +113,7 @@ def test_keys_that_the_server_no_longer_takes_are_replaced(enrolled: Site) -> No
     assert json.loads(path.read_text())["SecretAccessKey"] not in (kept["SecretAccessKey"], "no longer right")
 
 
+@pytest.mark.slow
 def test_a_node_that_is_deregistered_loses_its_channel_and_gets_no_other(tmp_path: Path) -> None:
     site = Site(tmp_path)
     try:

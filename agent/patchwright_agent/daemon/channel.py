@@ -19,7 +19,7 @@ from patchwright_agent.daemon.outbox import SEND_FAILURES
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Callable, Dict, Optional
+    from typing import Any, Callable, Dict, Optional, Tuple
 
     from patchwright_agent.daemon.command_run import Context
 
@@ -42,7 +42,8 @@ class Channel:
         self._take = take
         self._socket: "Optional[ChannelSocket]" = None
         self._lock = threading.Lock()
-        self._awaited: "Dict[str, threading.Event]" = {}
+        # By reply id: the socket that it went by, and whether it is acknowledged.
+        self._awaited: "Dict[str, Tuple[ChannelSocket, threading.Event]]" = {}
         self._stopping = threading.Event()
         self._thread: "Optional[threading.Thread]" = None
         self._retry = backoff.Backoff(RETRY_BASE_SECONDS, RETRY_CAP_SECONDS)
@@ -64,25 +65,36 @@ class Channel:
         if opened is not None:
             opened.leave()
 
-    def send_reply(self, message_id: str, reply_id: str, payload: str) -> bool:
-        """Whether the server has taken the reply. False: it is to go another way (it may have been taken as well)."""
+    def begin_reply(self, message_id: str, reply_id: str, payload: str) -> None:
+        """Send a reply for which `send_reply` will wait: so several are on their way at once."""
         opened = self._socket
         if opened is None or threading.current_thread() is self._thread:
-            return False  # who hears the acknowledgements can't wait for one
+            return  # who hears the acknowledgements can't wait for one
         frame = self.reply_frame(message_id, reply_id, payload)
         if len(frame) > channel_frames.MAX_FRAME:
-            return False
-        answered = threading.Event()
+            return
         with self._lock:
-            self._awaited[reply_id] = answered
+            self._awaited[reply_id] = (opened, threading.Event())
         try:
             opened.send(frame)
-            return answered.wait(ACKNOWLEDGE_SECONDS)
         except Lost:
-            return False
+            self._forget(reply_id)
+
+    def send_reply(self, message_id: str, reply_id: str, payload: str) -> bool:
+        """Whether the server has taken the reply. False: it is to go another way (it may have been taken as well)."""
+        begun = self._awaited.get(reply_id)
+        if begun is None or begun[0] is not self._socket:
+            self._forget(reply_id)
+            self.begin_reply(message_id, reply_id, payload)
+            begun = self._awaited.get(reply_id)
+        try:
+            return begun is not None and begun[1].wait(ACKNOWLEDGE_SECONDS)
         finally:
-            with self._lock:
-                self._awaited.pop(reply_id, None)
+            self._forget(reply_id)
+
+    def _forget(self, reply_id: str) -> None:
+        with self._lock:
+            self._awaited.pop(reply_id, None)
 
     def reply_frame(self, message_id: str, reply_id: str, payload: str) -> bytes:
         said = {"schemaVersion": 1, "jobId": message_id, "content": payload, "topic": "aws.ssm.sendCommand"}
@@ -154,9 +166,9 @@ class Channel:
             return
         if frame.kind == REPLY_ACK:
             with self._lock:
-                answered = self._awaited.get(str(frame.payload.get("acknowledgedMessageId")).lower())
-            if answered is not None:
-                answered.set()
+                begun = self._awaited.get(str(frame.payload.get("acknowledgedMessageId")).lower())
+            if begun is not None:
+                begun[1].set()
         elif frame.kind == JOB:
             raw = {
                 "MessageId": frame.payload.get("JobId"),

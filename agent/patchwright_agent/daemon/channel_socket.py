@@ -106,16 +106,15 @@ class ChannelSocket:
 
     def _receive(self, seconds: float) -> bytes:
         """What has come, or b"" when that took too long. Raises Lost."""
-        if not self._wait(select.POLLIN, seconds):
+        with self._lock:
+            is_there = self._pending() > 0  # read by TLS already, so that no poll would tell of it
+        if not is_there and not self._wait(select.POLLIN, seconds):
             return b""
         try:
             with self._lock:
                 if self._is_closed:
                     raise Lost("it was closed here")
                 data = bytes(self._socket.recv(_READ_BYTES))
-                # TLS may hold more than was asked for, which no poll would tell of.
-                while data and self._pending():
-                    data += self._socket.recv(_READ_BYTES)
         except OSError as error:
             if _is_not_now(error):
                 return b""

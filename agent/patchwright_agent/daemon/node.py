@@ -121,6 +121,11 @@ class Node:
     def fail_message(self, message_id: str, failure_type: str) -> None:
         self._mds("FailMessage", {"MessageId": message_id, "FailureType": failure_type})
 
+    def begin_reply(self, message_id: str, reply_id: str, payload: str) -> None:
+        """Put a reply on its way, where the channel allows that; `send_reply` follows, and waits."""
+        if self.channel is not None:
+            self.channel.begin_reply(message_id, reply_id, payload)
+
     def send_reply(self, message_id: str, reply_id: str, payload: str) -> None:
         if self.channel is not None and self.channel.send_reply(message_id, reply_id, payload):
             return

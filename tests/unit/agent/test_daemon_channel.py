@@ -26,6 +26,10 @@ from patchwright_agent.daemon.journal import JournalError
 from patchwright_agent.transport import Unreachable
 
 SECONDS = 5.0
+CAPTURES = Path(__file__).parents[2] / "fixtures" / "captures" / "amazon-ssm-agent-3.3.0.0"
+RECORDED = [
+    bytes.fromhex(one["frame"]) for story in json.loads((CAPTURES / "push.json").read_text()).values() for one in story
+]
 STEP = shell("true")
 
 
@@ -94,6 +98,10 @@ class PushedWire(Wire):
 
     def upgrade_channel(self) -> tuple[socket.socket, bytes]:
         return self.sockets.pop(0), b""
+
+    def begin_reply(self, message_id: str, reply_id: str, payload: str) -> None:
+        if self.channel is not None:
+            self.channel.begin_reply(message_id, reply_id, payload)
 
     def send_reply(self, message_id: str, reply_id: str, payload: str) -> None:
         if self.channel is not None and self.channel.send_reply(message_id, reply_id, payload):
@@ -293,6 +301,42 @@ def test_a_journal_that_cannot_be_written_stops_the_daemon(pushed: Pushed, monke
 
 def test_a_long_reply_goes_by_a_call(pushed: Pushed) -> None:
     assert not pushed.channel.send_reply("job", str(uuid.uuid4()), "x" * 150_000)
+
+
+def test_recorded_frames_are_read_as_the_server_reads_them() -> None:
+    """What the vendor's agent and this server were recorded to say to each other."""
+    for data in RECORDED:
+        seen, ours = agent_frames.decode(data), channel_frames.decode(data)
+        assert (ours.kind, ours.id, ours.payload) == (seen.kind, str(seen.id), json.loads(seen.payload))
+
+
+def test_what_the_agent_says_has_the_members_of_what_was_recorded(pushed: Pushed) -> None:
+    recorded = {frame.kind: set(frame.payload) for frame in map(channel_frames.decode, RECORDED)}
+    pushed.far.job(message(order([STEP])))
+    for expected in ("agent_job_ack", "agent_job_reply", "agent_job_reply"):
+        kind, frame_id, said = pushed.far.frame()
+        assert (kind, set(said)) == (expected, recorded[expected])
+        pushed.far.acknowledge(frame_id)
+
+
+def test_recorded_jobs_are_taken_by_our_agent(pushed: Pushed) -> None:
+    """The recorded documents, with this node's id in place of the recorded one; a cancel among them."""
+    jobs = [frame.payload for frame in map(channel_frames.decode, RECORDED) if frame.kind == "agent_job"]
+    assert any(".cancelCommand." in job["Topic"] for job in jobs)
+    for number, job in enumerate(jobs):
+        node = job["JobId"].rsplit(".", 1)[1]
+        command = f"{COMMAND[:-4]}{number:04d}"
+        sent = pushed.far.send(
+            "agent_job",
+            {**job, "JobId": f"aws.ssm.{command}.{NODE_ID}", "Content": job["Content"].replace(node, NODE_ID)},
+        )
+        while True:
+            kind, frame_id, said = pushed.far.frame()
+            if kind == "agent_job_ack":
+                break
+            pushed.far.acknowledge(frame_id)
+        assert (said["acknowledgedMessageId"], said["statusCode"]) == (str(sent), "200")
+    pushed.daemon.pool.shut_down(SECONDS)
 
 
 _JSON = st.dictionaries(st.text(max_size=8), st.text(max_size=50) | st.integers() | st.none(), max_size=4)
