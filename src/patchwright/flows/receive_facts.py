@@ -7,14 +7,14 @@ from typing import Any
 
 from patchwright.core.errors import Invalid, Kind
 from patchwright.core.facts import HostState
-from patchwright.core.nodes import ManagedNode, operating_system_of
+from patchwright.core.nodes import ManagedNode, operating_system_of, product_of
 from patchwright.core.patches import PackageVersion
 from patchwright.core.values import Family, OperatingSystem
 from patchwright.flows.facts_document import NOTICES, Part, Report, check_parts, read_report, read_state
 from patchwright.flows.facts_rows import PackageKey
 from patchwright.flows.judge_fleet import Cause, mark_account_due, mark_due
 from patchwright.flows.ports import Ids
-from patchwright.store import facts, first_seen, nodes
+from patchwright.store import available, facts, first_seen, nodes
 from patchwright.store.engine import Tx
 from patchwright.store.tables import instset, upset
 
@@ -28,6 +28,7 @@ so that times alone would have nothing to be aligned with."""
 _SAYS_THE_FAMILY = {"state", "installed", "upgradable"}
 """Parts after which it does not matter of which family the last facts were."""
 _MAX_OFFSET = 2**31 - 1
+MAX_PRODUCT = 128
 
 
 def read_sent(
@@ -84,16 +85,15 @@ def accept_facts(tx: Tx, node: ManagedNode, report: Report, now: datetime, ids: 
         values["state"] = report.part_digests["state"]
     state = report.state or read_state(facts.state_body(tx, values["state"]))
     released = {s.repository.identity: s.released_at for s in state.sources}
-    versions: list[PackageVersion] = []
-    if report.installed is not None:
-        versions += _store_installed(tx, report, values)
+    installed = _store_installed(tx, report, values) if report.installed is not None else ()
+    offers: list[PackageVersion] = []
     if report.lines is not None and report.installed is not None:
-        versions += _store_lines(tx, report, report.installed, values)
+        offers = _store_lines(tx, report, report.installed, values)
     elif report.lines is not None and record is not None:
         mine = {(p.package.name, p.package.arch, p.package.version): p.package for p in facts.installed(tx, record)}
-        versions += _store_lines(tx, report, mine, values)
+        offers = _store_lines(tx, report, mine, values)
     # Only apt's own metadata have no dates.
-    undated = versions if state.manager == "apt" else []
+    undated = [*installed, *offers] if state.manager == "apt" else []
     if first_seen.record(tx, node.scope.account, undated, released, now):
         # An older mirror has shown that something was published earlier: others may not have to wait for it any more.
         mark_account_due(tx, node.scope.account, cause=Cause.CATALOGUE, now=now, ids=ids)
@@ -108,6 +108,8 @@ def accept_facts(tx: Tx, node: ManagedNode, report: Report, now: datetime, ids: 
     )
     system = _system(state, report, node)
     nodes.set_system(tx, node, system, offset)
+    if system is not None:
+        available.note(tx, node.scope, system, product_of(system, state.os_version)[:MAX_PRODUCT], offers, now)
     mark_due(tx, node.scope, node_ids=[node.id], cause="facts", now=now, ids=ids)
     return True
 

@@ -3,6 +3,7 @@
 from patchwright.api import (
     access_keys,
     activations,
+    available_patches,
     baselines,
     commands,
     compliance,
@@ -28,6 +29,7 @@ from patchwright.wire.model import Models, Operation
 MODULES = (
     access_keys,
     activations,
+    available_patches,
     baselines,
     commands,
     compliance,

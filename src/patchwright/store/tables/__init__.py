@@ -21,6 +21,7 @@ from patchwright.store.tables.facts import (
     upset,
 )
 from patchwright.store.tables.nodes import activation, node
+from patchwright.store.tables.patches import available_patch, available_word
 from patchwright.store.tables.runs import patch_run
 from patchwright.store.tables.verdicts import due_change, due_judgement, verdict
 
@@ -29,6 +30,8 @@ __all__ = [
     "account",
     "activation",
     "audit",
+    "available_patch",
+    "available_word",
     "baseline",
     "baseline_version",
     "client_token",
