@@ -3,8 +3,8 @@
 import re
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Generic, TypeVar
 
-from patchwright.core.baselines import PatchBaseline
 from patchwright.core.errors import Invalid, Kind
 from patchwright.core.values import OperatingSystem, Scope
 
@@ -12,6 +12,7 @@ RETENTION = timedelta(days=3)
 URL_VALIDITY = timedelta(hours=24)
 """Both are the vendor's. Source: patch-baselines.md 2.4."""
 
+_Content = TypeVar("_Content")
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 
@@ -30,15 +31,17 @@ class SnapshotKey:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Snapshot:
-    """The frozen content, and since when (aware, UTC)."""
+class Snapshot(Generic[_Content]):
+    """The frozen content (a baseline, or what names a version of one), and since when (aware, UTC)."""
 
     key: SnapshotKey
-    baseline: PatchBaseline
+    baseline: _Content
     frozen_at: datetime
 
 
-def freeze(existing: Snapshot | None, key: SnapshotKey, baseline: PatchBaseline, now: datetime) -> Snapshot:
+def freeze(
+    existing: Snapshot[_Content] | None, key: SnapshotKey, baseline: _Content, now: datetime
+) -> Snapshot[_Content]:
     """The snapshot to use for `key`: the first content wins for three days, then `baseline` is frozen anew."""
     if existing is not None and existing.key == key and now - existing.frozen_at < RETENTION:
         return existing

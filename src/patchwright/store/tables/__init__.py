@@ -21,7 +21,7 @@ from patchwright.store.tables.facts import (
     upset,
 )
 from patchwright.store.tables.nodes import activation, node
-from patchwright.store.tables.runs import patch_run
+from patchwright.store.tables.runs import override_document, patch_run, patch_snapshot
 from patchwright.store.tables.verdicts import due_change, due_judgement, verdict
 
 __all__ = [
@@ -51,8 +51,10 @@ __all__ = [
     "node_facts",
     "node_seen",
     "overlay",
+    "override_document",
     "patch_group",
     "patch_run",
+    "patch_snapshot",
     "pkgver",
     "reply_seen",
     "repository",
