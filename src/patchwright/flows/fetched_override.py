@@ -46,6 +46,8 @@ class Fetched:
 def read_fetched(node: ManagedNode, run: PatchRun, body: str | None, problem: str, message: str) -> Fetched:
     """Read what the worker sent. Parses and checks, takes no lock, and keeps nothing."""
     parameter = needs_document(run)
+    if run.ended_at is not None or not parameter:
+        return Fetched()  # a repeat: the first answer stands
     is_baseline = parameter == "BaselineOverride"
     if body is None or problem:
         return Fetched(refusal=_not_fetched(FetchProblem(problem or FetchProblem.NOT_FETCHED), message, run))
