@@ -238,3 +238,14 @@ def test_a_snapshot_freezes_an_override_likewise_and_never_mixes_it_with_a_basel
     with pytest.raises(Refusal) as refusal:
         worker.ask(host.parts())
     assert "first used with a BaselineOverride" in str(refusal.value)
+
+
+def test_a_document_beyond_its_limit_is_refused_without_being_shown(fleet: Fleet) -> None:
+    worker, _ = fleet.worker(fleet.node(), "Install", **LIST)
+    with pytest.raises(Refusal) as refusal:
+        worker.give("#" * 1_048_577)
+    assert len(str(refusal.value)) < 1_000
+    assert worker.give("#" * 1_048_576)["Ended"], "as large as it may be, and empty"
+    other, _ = fleet.worker(fleet.node(), "Install", **LIST)
+    # Fewer characters than the limit, but more bytes.
+    assert "larger than 1048576 bytes" in other.give("é" * 600_000)["Report"]
