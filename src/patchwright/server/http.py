@@ -35,6 +35,7 @@ LIMITS = {
     "Patchwright.PutFacts": MAX_FACTS_BODY,
     "Patchwright.ReportFacts": MAX_FACTS_BODY,
     "Patchwright.SettlePlan": MAX_PLAN_BODY,
+    "Patchwright.PutOverride": MAX_PLAN_BODY,
 }
 """Operations whose requests may be larger than MAX_BODY."""
 

@@ -18,7 +18,13 @@ def find(tx: Tx, key: SnapshotKey) -> Snapshot | None:
     row = tx.execute(select(t).where(*(t.c[name] == value for name, value in _place(key).items()))).first()
     if row is None:
         return None
-    return Snapshot(key=key, baseline=_baseline.decode(row.baseline), frozen_at=row.frozen_at, version=row.version)
+    return Snapshot(
+        key=key,
+        baseline=_baseline.decode(row.baseline),
+        frozen_at=row.frozen_at,
+        version=row.version,
+        overridden=row.overridden,
+    )
 
 
 def save(tx: Tx, snapshot: Snapshot) -> None:
@@ -26,6 +32,7 @@ def save(tx: Tx, snapshot: Snapshot) -> None:
     content = {
         "baseline": msgspec.json.encode(snapshot.baseline),
         "version": snapshot.version,
+        "overridden": snapshot.overridden,
         "frozen_at": snapshot.frozen_at,
     }
     upsert(tx, t, [{**_place(snapshot.key), **content}], key=_KEY)

@@ -13,6 +13,7 @@ from patchwright.store.tables import (
     invocation,
     invocation_step,
     node_facts,
+    override_document,
     patch_run,
     patch_snapshot,
     reply_seen,
@@ -41,6 +42,7 @@ def forget(tx: Tx, kept: Retention, now: datetime) -> int:
     gone = client_tokens.forget(tx, now=now)
     gone += _oldest(tx, patch_snapshot, "frozen_at", now - snapshots.RETENTION)
     gone += _oldest(tx, reply_seen, "at", now - REPLIES_KEPT)
+    gone += _overrides(tx, now - kept.commands)
     gone += _closed_facts(tx, now - kept.facts)
     gone += _reports(tx, now - kept.commands) + _runs(tx, now - kept.runs)
     return gone + _commands(tx, now - kept.commands)
@@ -91,6 +93,25 @@ def _runs(tx: Tx, before: datetime) -> int:
     )
     old = _some_of(tx, select(patch_run.c.id).where(patch_run.c.started_at < before, has_newer.exists()))
     return tx.execute(patch_run.delete().where(patch_run.c.id.in_(old))).rowcount
+
+
+def _overrides(tx: Tx, before: datetime) -> int:
+    """Override documents of no run that is kept. Those of a run stay with it: its Plan was made from them."""
+    used = select(patch_run.c.id).where(
+        patch_run.c.account == override_document.c.account,
+        patch_run.c.override_digest == override_document.c.digest,
+        patch_run.c.override_digest.is_not(None),
+    )
+    old = (
+        select(override_document.c.account, override_document.c.digest)
+        .where(override_document.c.at < before, ~used.exists())
+        .limit(STEP // 10)
+    )
+    found = tx.execute(old).all()
+    for row in found:
+        same = (override_document.c.account == row.account) & (override_document.c.digest == row.digest)
+        tx.execute(override_document.delete().where(same))
+    return len(found)
 
 
 def _some_of(tx: Tx, ids: Select[tuple[str]]) -> list[str]:

@@ -1,17 +1,30 @@
 """Retention forgets what is old and finished, and nothing else."""
 
+import uuid
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import func, select
 
+from patchwright.core.baselines import PatchBaseline
 from patchwright.core.commands import Command, Details, Invocation, StepResult
-from patchwright.core.values import CommandId, NodeId, PatchOperation, RebootOption, Scope
+from patchwright.core.snapshots import Snapshot, SnapshotKey
+from patchwright.core.values import BaselineId, CommandId, NodeId, OperatingSystem, PatchOperation, RebootOption, Scope
 from patchwright.loops.retention import RetentionLoop
-from patchwright.store import commands, runs
+from patchwright.store import commands, overrides, patch_snapshots, runs
 from patchwright.store.engine import Engine, Tx
 from patchwright.store.retention import Retention
 from patchwright.store.runs import PatchRun
-from patchwright.store.tables import activation, client_token, command, invocation_step, node, patch_run, reply_seen
+from patchwright.store.tables import (
+    activation,
+    client_token,
+    command,
+    invocation_step,
+    node,
+    override_document,
+    patch_run,
+    reply_seen,
+)
 
 NOW = datetime(2030, 6, 1, tzinfo=UTC)
 HERE = Scope(account="000000000001", region="local-1")
@@ -133,3 +146,29 @@ def test_runs_lose_their_texts_and_then_go_but_the_newest_of_a_kind_stays(store:
     }  # fmt: skip
     assert left["install"].plan == {"digest": "d"}, "what was done stays"
     assert left["running"].draft == {"a": 1}
+
+
+def test_override_documents_stay_with_their_runs_and_snapshots_for_three_days(store: Engine) -> None:
+    store.write(_node)
+    old = NOW - timedelta(days=31)
+    for number in range(60):
+        store.write(lambda tx, n=number: overrides.keep(tx, HERE.account, f"unused-{n}", {}, now=old))
+    store.write(lambda tx: overrides.keep(tx, HERE.account, "used", {"patches": []}, now=old))
+    store.write(lambda tx: overrides.keep(tx, HERE.account, "new", {}, now=NOW))
+    store.write(lambda tx: overrides.keep(tx, HERE.account, "used", {"another": 1}, now=NOW))
+    store.write(lambda tx: _run(tx, "r", timedelta(days=31), override_digest="used"))
+    key = SnapshotKey(
+        scope=HERE, patch_group="", operating_system=OperatingSystem.DEBIAN, snapshot_id=str(uuid.UUID(int=1))
+    )
+    rules = PatchBaseline(id=BaselineId("pb-0123456789abcdef0"), name="own", operating_system=OperatingSystem.DEBIAN)
+    aged = Snapshot(key=key, baseline=rules, frozen_at=NOW - timedelta(days=3, seconds=1))
+    other = replace(key, snapshot_id=str(uuid.UUID(int=2)))
+    fresh = replace(aged, key=other, frozen_at=NOW - timedelta(days=2))
+    store.write(lambda tx: patch_snapshots.save(tx, aged))
+    store.write(lambda tx: patch_snapshots.save(tx, fresh))
+    RetentionLoop(store, Retention()).turn(NOW)
+    left = store.read(lambda tx: sorted(tx.execute(select(override_document.c.digest)).scalars()))
+    assert left == ["new", "used"]
+    assert store.read(lambda tx: overrides.find(tx, HERE.account, "used")) == {"patches": []}, "the first is kept"
+    assert store.read(lambda tx: overrides.find(tx, "000000000002", "used")) is None
+    assert store.read(lambda tx: (patch_snapshots.find(tx, key), patch_snapshots.find(tx, other))) == (None, fresh)

@@ -22,7 +22,7 @@ from patchwright.store.tables.facts import (
 )
 from patchwright.store.tables.nodes import activation, node
 from patchwright.store.tables.patches import available_patch, available_word, patch_snapshot
-from patchwright.store.tables.runs import patch_run
+from patchwright.store.tables.runs import override_document, patch_run
 from patchwright.store.tables.verdicts import due_change, due_judgement, verdict
 
 __all__ = [
@@ -54,6 +54,7 @@ __all__ = [
     "node_facts",
     "node_seen",
     "overlay",
+    "override_document",
     "patch_group",
     "patch_run",
     "patch_snapshot",

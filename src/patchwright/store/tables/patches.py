@@ -1,6 +1,7 @@
 """Patches on offer, by product, as nodes of an account and region reported them; and frozen baselines."""
 
 from sqlalchemy import (
+    Boolean,
     Column,
     ForeignKey,
     Index,
@@ -49,6 +50,7 @@ patch_snapshot = Table(
     Column("snapshot_id", String(36), nullable=False),
     Column("baseline", LargeBinary, nullable=False),
     Column("version", Integer, nullable=False),
+    Column("overridden", Boolean, nullable=False),
     Column("frozen_at", Instant, nullable=False),
     PrimaryKeyConstraint("account", "region", "patch_group", "operating_system", "snapshot_id"),
     Index("ix_patch_snapshot_frozen", "frozen_at"),

@@ -58,6 +58,7 @@ def upgrade() -> None:
         sa.Column("snapshot_id", sa.String(length=36), nullable=False),
         sa.Column("baseline", sa.LargeBinary(), nullable=False),
         sa.Column("version", sa.Integer(), nullable=False),
+        sa.Column("overridden", sa.Boolean(), nullable=False),
         sa.Column("frozen_at", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint(
             "account", "region", "patch_group", "operating_system", "snapshot_id", name=op.f("pk_patch_snapshot")
