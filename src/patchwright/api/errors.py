@@ -67,6 +67,7 @@ CODES: dict[tuple[type[DomainError], Kind], tuple[str, ...]] = {
     (Invalid, Kind.NOTIFICATION): ("InvalidNotificationConfig",),
     (Invalid, Kind.RESOURCE): ("InvalidResourceType",),
     (Invalid, Kind.RUN): ("ConflictException",),
+    (Invalid, Kind.SCHEDULE): ("InvalidSchedule",),
     (Invalid, Kind.INVOCATION): ("InvalidPluginName",),
     (InvalidId, Kind.BASELINE): ("InvalidResourceId", "DoesNotExistException"),
     (InvalidId, Kind.RESOURCE): ("InvalidResourceId",),

@@ -33,6 +33,7 @@ class Kind(StrEnum):
     RUN = "run"
     PARAMETERS = "parameters"
     REQUEST = "request"
+    SCHEDULE = "schedule"
 
 
 class DomainError(Exception):
