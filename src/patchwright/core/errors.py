@@ -34,6 +34,10 @@ class Kind(StrEnum):
     PARAMETERS = "parameters"
     REQUEST = "request"
     SCHEDULE = "schedule"
+    WINDOW = "maintenance window"
+    WINDOW_TARGET = "window target"
+    WINDOW_TASK = "window task"
+    WINDOW_EXECUTION = "window execution"
 
 
 class DomainError(Exception):

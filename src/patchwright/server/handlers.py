@@ -18,6 +18,11 @@ from patchwright.api import (
     patch_plans,
     patch_states,
     tags,
+    window_executions,
+    window_schedules,
+    window_targets,
+    window_tasks,
+    windows,
 )
 from patchwright.api.registry import registry
 from patchwright.gateway import credentials, messages, worker
@@ -43,6 +48,11 @@ MODULES = (
     patch_plans,
     patch_states,
     tags,
+    window_executions,
+    window_schedules,
+    window_targets,
+    window_tasks,
+    windows,
     credentials,
     messages,
     sent_documents,

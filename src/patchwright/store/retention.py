@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Table, select
 
-from patchwright.store import client_tokens
+from patchwright.store import client_tokens, window_executions
 from patchwright.store.engine import Tx
 from patchwright.store.tables import command, invocation, invocation_step, node_facts, reply_seen
 
@@ -21,12 +21,14 @@ class Retention:
 
     facts: timedelta = timedelta(days=400)
     commands: timedelta = timedelta(days=30)
+    windows: timedelta = timedelta(days=30)
 
 
 def forget(tx: Tx, kept: Retention, now: datetime) -> int:
     """Forget at most STEP rows of each kind; how many they were. Call it again while it answers more than 0."""
     gone = client_tokens.forget(tx, now=now)
     gone += _oldest(tx, reply_seen, "at", now - REPLIES_KEPT)
+    gone += window_executions.forget(tx, now - kept.windows, limit=STEP // 10)
     gone += _closed_facts(tx, now - kept.facts)
     return gone + _commands(tx, now - kept.commands)
 

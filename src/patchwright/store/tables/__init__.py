@@ -23,6 +23,14 @@ from patchwright.store.tables.facts import (
 from patchwright.store.tables.nodes import activation, node
 from patchwright.store.tables.runs import patch_run
 from patchwright.store.tables.verdicts import due_change, due_judgement, verdict
+from patchwright.store.tables.windows import (
+    maintenance_window,
+    window_execution,
+    window_invocation,
+    window_target,
+    window_task,
+    window_task_execution,
+)
 
 __all__ = [
     "access_key",
@@ -45,6 +53,7 @@ __all__ = [
     "invocation",
     "invocation_step",
     "line",
+    "maintenance_window",
     "meta",
     "metadata",
     "node",
@@ -59,4 +68,9 @@ __all__ = [
     "tag",
     "upset",
     "verdict",
+    "window_execution",
+    "window_invocation",
+    "window_target",
+    "window_task",
+    "window_task_execution",
 ]
