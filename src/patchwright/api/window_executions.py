@@ -65,11 +65,13 @@ def describe_tasks(ctx: Context, req: Request) -> Answer:
 def get_task(ctx: Context, req: Request) -> Answer:
     """TaskParameters is a list of maps here, and the type is `Type`."""
     execution = _authorized(ctx, req)
-    shown = _task_identity(execution, _task(ctx, execution, req))
-    task = task_of(_task(ctx, execution, req).task, execution.started_at)
+    task_execution = _task(ctx, execution, req)
+    shown = _task_identity(execution, task_execution)
+    task = task_of(task_execution.task, execution.started_at)
+    kind = shown.pop("TaskType")
     return {
         **shown,
-        "Type": shown.pop("TaskType"),
+        "Type": kind,
         "TaskParameters": [
             {name: {"Values": list(values)}} for name, values in task.run_command.get("Parameters", {}).items()
         ],

@@ -161,4 +161,5 @@ def _shown(task: WindowTask) -> dict[str, Any]:
 def _listed(task: WindowTask) -> dict[str, Any]:
     shown = _shown(task)
     shown.pop("TaskInvocationParameters", None)
-    return {**shown, "Type": shown.pop("TaskType")}
+    kind = shown.pop("TaskType")
+    return {**shown, "Type": kind}

@@ -5,13 +5,13 @@ makes it run at most once, whoever else looks. A command and its invocation's li
 Source: operations.md 4.3 no. 7, 4.6; decisions/0030-window-runs.md.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Mapping
+from dataclasses import asdict, replace
 from datetime import datetime
 from typing import Any
 
 from patchwright.core.values import WindowId
-from patchwright.core.window_history import MAX_DETAILS, TaskExecution, TaskInvocation, WindowExecution
+from patchwright.core.window_history import TaskExecution, TaskInvocation, WindowExecution
 from patchwright.core.window_runs import (
     BeginTask,
     CancelInvocation,
@@ -36,6 +36,8 @@ from patchwright.store.engine import Tx
 
 STARTS = 20
 """Due starts of one window in one transaction: after a long time without a server there can be many."""
+STEPS = 50
+"""Of an execution in one transaction: none holds the write lock for long."""
 
 
 def start_due(tx: Tx, window_id: WindowId, now: datetime, *, ids: Ids, catch_up: bool) -> None:
@@ -121,33 +123,93 @@ def task_of(record: Mapping[str, Any], at: datetime) -> WindowTask:
 
 
 def advance_execution(tx: Tx, execution_id: str, now: datetime, *, ids: Ids, fast_start: bool) -> bool:
-    """Bring an execution forward: all that is to be noted, then at most one command. Whether there may be more at once.
+    """Bring an execution forward by at most STEPS steps and one command. Whether there may be more to do at once.
 
     One command a transaction: with its invocations on all nodes it is as much as a SendCommand.
     """
-    execution = window_executions.get(tx, execution_id)
-    _note_ended(tx, execution_id, now)
-    while (step := next_step(_state(tx, execution), now)) is not None:
+    run = _Run(tx, execution_id, now)
+    for _ in range(STEPS):
+        step = next_step(run.state, now)
         match step:
+            case None:
+                return False
             case BeginTask(task_id):
-                window_executions.move_task(tx, task_id, RunStatus.IN_PROGRESS, now)
+                run.move_task(task_id, RunStatus.IN_PROGRESS)
             case StartInvocation(invocation_id):
-                _start(tx, execution, invocation_id, now, ids, fast_start=fast_start)
-                return True
+                if _start(tx, run, invocation_id, ids, fast_start=fast_start):
+                    return True
             case CancelInvocation(invocation_id, task_id):
-                window_executions.move_task(tx, task_id, RunStatus.CANCELLING, now)
-                window_executions.move_invocation(tx, invocation_id, RunStatus.CANCELLING, now)
-                _cancel(tx, execution_id, invocation_id, now)
-                _note_ended(tx, execution_id, now)
+                run.move_task(task_id, RunStatus.CANCELLING)
+                run.move_invocation(invocation_id, RunStatus.CANCELLING)
+                _cancel(tx, run, invocation_id)
+                run.note_ended()
             case EndInvocation(invocation_id, status, details):
-                window_executions.move_invocation(tx, invocation_id, status, now, details)
+                run.move_invocation(invocation_id, status, details)
             case EndTask(task_id, status, details):
-                window_executions.move_task(tx, task_id, status, now, details)
+                run.move_task(task_id, status, details)
             case EndExecution(status, details):
-                said = f"{execution.details} {details}".strip()
-                window_executions.move(tx, execution_id, status, now, said)
-                execution = window_executions.get(tx, execution_id)
-    return False
+                run.end(status, details)
+                return False
+    return True
+
+
+class _Run:
+    """An execution as it is in this transaction, read once and carried forward with each step."""
+
+    def __init__(self, tx: Tx, execution_id: str, now: datetime) -> None:
+        self._tx = tx
+        self.now = now
+        self.execution = window_executions.get(tx, execution_id)
+        self._invocations: dict[str, dict[str, InvocationState]] = {}
+        self._task_of: dict[str, str] = {}
+        for task_id, found in window_executions.states(tx, execution_id):
+            self._invocations.setdefault(task_id, {})[found.id] = found
+            self._task_of[found.id] = task_id
+        tasks = {
+            task.id: TaskState(
+                id=task.id,
+                status=task.status,
+                priority=task.priority,
+                cutoff_behavior=task.cutoff_behavior,
+                invocations=tuple(self._invocations.get(task.id, {}).values()),
+            )
+            for task in window_executions.tasks(tx, execution_id)
+        }
+        self._tasks = tasks
+        self.note_ended()
+
+    @property
+    def state(self) -> ExecutionState:
+        return ExecutionState(
+            status=self.execution.status, cutoff_at=self.execution.cutoff_at, tasks=tuple(self._tasks.values())
+        )
+
+    def note_ended(self) -> None:
+        """Invocations whose command is over are over with it."""
+        for found, (status, details) in window_executions.command_statuses(self._tx, self.execution.id).items():
+            ended = status_of_command(status)
+            if ended is not None:
+                self.move_invocation(found, ended, "" if details == "Success" else f"The command ended as {details}.")
+
+    def move_task(self, task_id: str, status: RunStatus, details: str | None = None) -> None:
+        window_executions.move_task(self._tx, task_id, status, self.now, details)
+        self._tasks[task_id] = replace(self._tasks[task_id], status=status)
+
+    def move_invocation(self, invocation_id: str, status: RunStatus, details: str | None = None) -> None:
+        window_executions.move_invocation(self._tx, invocation_id, status, self.now, details)
+        task_id = self._task_of[invocation_id]
+        of_task = self._invocations[task_id]
+        of_task[invocation_id] = InvocationState(id=invocation_id, status=status)
+        self._tasks[task_id] = replace(self._tasks[task_id], invocations=tuple(of_task.values()))
+
+    def end(self, status: RunStatus, details: str) -> None:
+        said = f"{self.execution.details} {details}".strip()
+        window_executions.move(self._tx, self.execution.id, status, self.now, said)
+
+    def records(self, invocation_id: str) -> tuple[TaskExecution, TaskInvocation]:
+        """An invocation with its task, as they are stored."""
+        task = window_executions.get_task(self._tx, self.execution.id, self._task_of[invocation_id])
+        return task, window_executions.get_invocation(self._tx, task.id, invocation_id)
 
 
 def cancel_execution(tx: Tx, execution: WindowExecution, now: datetime) -> None:
@@ -157,60 +219,28 @@ def cancel_execution(tx: Tx, execution: WindowExecution, now: datetime) -> None:
         tx.wake("windows")
 
 
-def _note_ended(tx: Tx, execution_id: str, now: datetime) -> None:
-    """Invocations whose command is over are over with it."""
-    for invocation_id, (status, details) in window_executions.command_statuses(tx, execution_id).items():
-        ended = status_of_command(status)
-        if ended is not None:
-            said = "" if details == "Success" else f"The command ended as {details}."
-            window_executions.move_invocation(tx, invocation_id, ended, now, said)
-
-
-def _state(tx: Tx, execution: WindowExecution) -> ExecutionState:
-    of_task: dict[str, list[InvocationState]] = {}
-    for found in window_executions.invocations_of_execution(tx, execution.id):
-        of_task.setdefault(found.task_execution_id, []).append(InvocationState(id=found.id, status=found.status))
-    tasks = [
-        TaskState(
-            id=task.id,
-            status=task.status,
-            priority=task.priority,
-            cutoff_behavior=task.cutoff_behavior,
-            invocations=of_task.get(task.id, ()),
-        )
-        for task in window_executions.tasks(tx, execution.id)
-    ]
-    return ExecutionState(status=execution.status, cutoff_at=execution.cutoff_at, tasks=tasks)
-
-
-def _start(
-    tx: Tx, execution: WindowExecution, invocation_id: str, now: datetime, ids: Ids, *, fast_start: bool
-) -> None:
-    found = _invocation(tx, execution.id, invocation_id)
-    task = window_executions.get_task(tx, execution.id, found.task_execution_id)
+def _start(tx: Tx, run: _Run, invocation_id: str, ids: Ids, *, fast_start: bool) -> bool:
+    """Whether a command was sent."""
+    task, invocation = run.records(invocation_id)
     sent = send_window_command(
         tx,
-        execution,
+        run.execution,
         task,
-        found,
-        task_of(task.task, execution.started_at),
-        now=now,
+        invocation,
+        task_of(task.task, run.execution.started_at),
+        now=run.now,
         ids=ids,
         fast_start=fast_start,
     )
-    window_executions.link(tx, found.id, sent.command_id, sent.parameters)
-    window_executions.move_invocation(tx, found.id, RunStatus.IN_PROGRESS, now)
+    window_executions.link(tx, invocation_id, sent.command_id, sent.parameters)
+    run.move_invocation(invocation_id, RunStatus.IN_PROGRESS)
     if sent.ended is not None:
-        window_executions.move_invocation(tx, found.id, sent.ended, now, sent.details[:MAX_DETAILS])
+        run.move_invocation(invocation_id, sent.ended, sent.details)
+    return sent.command_id is not None
 
 
-def _cancel(tx: Tx, execution_id: str, invocation_id: str, now: datetime) -> None:
-    command_id = _invocation(tx, execution_id, invocation_id).command_id
+def _cancel(tx: Tx, run: _Run, invocation_id: str) -> None:
+    command_id = run.records(invocation_id)[1].command_id
     if command_id is not None:
         command = commands.get(tx, command_id)
-        cancel_command(tx, command, cancellable(tx, command, ()), whole=True, now=now)
-
-
-def _invocation(tx: Tx, execution_id: str, invocation_id: str) -> TaskInvocation:
-    found: Sequence[TaskInvocation] = window_executions.invocations_of_execution(tx, execution_id)
-    return next(i for i in found if i.id == invocation_id)
+        cancel_command(tx, command, cancellable(tx, command, ()), whole=True, now=run.now)

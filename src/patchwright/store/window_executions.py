@@ -10,7 +10,7 @@ from sqlalchemy import Table, func, select, tuple_
 from patchwright.core.errors import Kind, NotFound
 from patchwright.core.values import Scope, WindowId
 from patchwright.core.window_history import MAX_DETAILS, TaskExecution, TaskInvocation, WindowExecution
-from patchwright.core.window_runs import RunStatus
+from patchwright.core.window_runs import InvocationState, RunStatus
 from patchwright.store.columns import place
 from patchwright.store.engine import Tx
 from patchwright.store.tables import command, window_invocation, window_task_execution
@@ -135,12 +135,17 @@ def invocations(
     return [_invocation(r) for r in tx.execute(statement.order_by(c.ordinal).limit(limit)).mappings()]
 
 
-def invocations_of_execution(tx: Tx, execution_id: str) -> list[TaskInvocation]:
-    """Of all its tasks."""
+def states(tx: Tx, execution_id: str) -> list[tuple[str, InvocationState]]:
+    """(task execution, invocation) of the whole execution, invocations in the order in which they run."""
     task, c = window_task_execution.c, window_invocation.c
-    of_execution = select(task.id).where(task.execution_id == execution_id)
-    statement = select(window_invocation).where(c.task_execution_id.in_(of_execution)).order_by(c.ordinal)
-    return [_invocation(r) for r in tx.execute(statement).mappings()]
+    statement = (
+        select(c.task_execution_id, c.id, c.status)
+        .join_from(window_invocation, window_task_execution, task.id == c.task_execution_id)
+        .where(task.execution_id == execution_id)
+        .order_by(task.ordinal, c.ordinal)
+    )
+    found = tx.execute(statement)
+    return [(r.task_execution_id, InvocationState(id=r.id, status=RunStatus(r.status))) for r in found]
 
 
 def command_statuses(tx: Tx, execution_id: str) -> dict[str, tuple[str, str]]:
