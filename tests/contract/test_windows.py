@@ -62,6 +62,7 @@ def test_what_was_never_given_stays_away(ssm: Any) -> None:
         ({"Cutoff": 3}, "Cutoff was 3 but must be smaller than"),
         ({"Schedule": "cron(0 2 * * TUE *)"}, "must be '?'"),
         ({"Schedule": "rate(1 hours)"}, "rate(1 hour)"),
+        ({"Schedule": "cron(* * * * * ? *)"}, "at most once a minute"),
         ({"ScheduleTimezone": "Mars/Base"}, "not a time zone"),
         ({"ScheduleTimezone": "../../etc/passwd"}, "not a time zone"),
         ({"Schedule": "rate(1 day)", "ScheduleOffset": 1}, "cron expression only"),

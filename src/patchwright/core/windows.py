@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from patchwright.core.errors import Invalid, Kind
+from patchwright.core.schedules.expressions import Cron
 from patchwright.core.schedules.schedule import Schedule, next_run, schedule_from
 from patchwright.core.schedules.zones import instant_from
 from patchwright.core.values import Scope, WindowId
@@ -78,6 +79,16 @@ class Window:
 
 
 SCHEDULE_MEMBERS = ("schedule", "zone", "offset_days", "start_date", "end_date")
+
+
+def check_pace(window: Window) -> None:
+    """Raise Invalid(SCHEDULE) for more than one start a minute: each start is a row of the history.
+
+    A window lasts an hour at least, so all but the first would be skipped anyway.
+    """
+    expression = window.timetable.expression
+    if isinstance(expression, Cron) and len(expression.seconds) > 1:
+        raise Invalid(Kind.SCHEDULE, f"{window.schedule}: a maintenance window starts at most once a minute.")
 
 
 def check_end(window: Window, now: datetime) -> None:

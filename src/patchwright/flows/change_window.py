@@ -8,7 +8,7 @@ from patchwright.core.errors import Kind, LimitExceeded
 from patchwright.core.schedules.expressions import Rate
 from patchwright.core.tags import TaggedType, with_tags
 from patchwright.core.values import Scope, Tag
-from patchwright.core.windows import MAX_WINDOWS, SCHEDULE_MEMBERS, Window, check_end
+from patchwright.core.windows import MAX_WINDOWS, SCHEDULE_MEMBERS, Window, check_end, check_pace
 from patchwright.flows.ports import Ids
 from patchwright.flows.run_window import start_due
 from patchwright.store import tags, windows
@@ -17,6 +17,7 @@ from patchwright.store.engine import Tx
 
 def create_window(tx: Tx, window: Window, wanted: Sequence[Tag]) -> None:
     """Raises Invalid (the schedule, a tag) or LimitExceeded, and then nothing is written."""
+    check_pace(window)
     check_end(window, window.created_at)
     if windows.count(tx, window.scope) >= MAX_WINDOWS:
         raise LimitExceeded(Kind.WINDOW, f"A region of an account has at most {MAX_WINDOWS} maintenance windows.")
@@ -31,6 +32,7 @@ def update_window(tx: Tx, before: Window, after: Window, now: datetime, *, ids: 
     """Replace a window; what was due before this change still starts. Raises Invalid, and then nothing is written."""
     rescheduled = any(getattr(before, member) != getattr(after, member) for member in SCHEDULE_MEMBERS)
     if rescheduled:
+        check_pace(after)
         after = replace(after, schedule_since=now)
     if after.end_date != before.end_date:
         check_end(after, now)

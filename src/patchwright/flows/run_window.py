@@ -128,6 +128,7 @@ def advance_execution(tx: Tx, execution_id: str, now: datetime, *, ids: Ids, fas
     One command a transaction: with its invocations on all nodes it is as much as a SendCommand.
     """
     run = _Run(tx, execution_id, now)
+    run.note_ended()
     for _ in range(STEPS):
         step = next_step(run.state, now)
         match step:
@@ -153,6 +154,13 @@ def advance_execution(tx: Tx, execution_id: str, now: datetime, *, ids: Ids, fas
     return True
 
 
+def is_due(tx: Tx, execution_id: str, now: datetime) -> bool:
+    """Whether `advance_execution` would do anything: most that are open wait for their commands."""
+    if window_executions.command_statuses(tx, execution_id):
+        return True
+    return next_step(_Run(tx, execution_id, now).state, now) is not None
+
+
 class _Run:
     """An execution as it is in this transaction, read once and carried forward with each step."""
 
@@ -176,7 +184,6 @@ class _Run:
             for task in window_executions.tasks(tx, execution_id)
         }
         self._tasks = tasks
-        self.note_ended()
 
     @property
     def state(self) -> ExecutionState:

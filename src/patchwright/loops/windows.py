@@ -6,7 +6,7 @@ from datetime import datetime
 from functools import partial
 
 from patchwright.flows.ports import Ids
-from patchwright.flows.run_window import advance_execution, start_due
+from patchwright.flows.run_window import advance_execution, is_due, start_due
 from patchwright.store import window_executions, windows
 from patchwright.store.engine import Engine, StoreUnavailable, Tx
 
@@ -53,8 +53,9 @@ class WindowsLoop:
         advance = partial(
             advance_execution, execution_id=execution_id, now=now, ids=self._ids, fast_start=self._fast_start
         )
-        while self._store.write(advance):
-            pass
+        if self._store.read(lambda tx: is_due(tx, execution_id, now)):
+            while self._store.write(advance):
+                pass
 
     def _guarded(self, what: str, work: Callable[[], None], failed: list[str]) -> None:
         """One window that is broken, by a bug or a zone that is gone, must not keep the others from running."""
