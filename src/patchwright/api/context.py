@@ -11,6 +11,7 @@ from patchwright.core.errors import Kind, Refused
 from patchwright.core.values import Scope
 from patchwright.flows.ports import Ids, Sealer
 from patchwright.store.engine import Tx
+from patchwright.wire.snapshot_urls import SnapshotUrls
 from patchwright.wire.tokens import Tokens
 
 Request = Mapping[str, Any]
@@ -47,6 +48,7 @@ class Context:
     action: str
     request_id: str
     tokens: Tokens
+    snapshot_urls: SnapshotUrls
     sealer: Sealer
     service: Service
     touched: list[str] = field(default_factory=list)

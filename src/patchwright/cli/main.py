@@ -6,7 +6,20 @@ import sys
 from typing import Any, NoReturn
 
 from patchwright import __version__
-from patchwright.cli import access_key, activation, compliance, nodes, patch, plan, scan, schedule, serve, up, why
+from patchwright.cli import (
+    access_key,
+    activation,
+    compliance,
+    enrol,
+    nodes,
+    patch,
+    plan,
+    scan,
+    schedule,
+    serve,
+    up,
+    why,
+)
 from patchwright.cli.exits import ERROR, USAGE, Failed
 from patchwright.cli.output import complain
 from patchwright.client.errors import CallFailed
@@ -36,6 +49,7 @@ def parser() -> argparse.ArgumentParser:
     why.add_why(commands)
     schedule.add_schedule(commands)
     activation.add_activation(commands)
+    enrol.add_enrol(commands)
     access_key.add_access_key(commands)
     return top
 

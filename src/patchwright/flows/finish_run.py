@@ -22,6 +22,7 @@ from patchwright.core.report import RunStory, report_of
 from patchwright.core.values import PatchOperation, Slot
 from patchwright.flows.judge_fleet import mark_due
 from patchwright.flows.judge_node import JudgedNode, judge_node, save_if_current
+from patchwright.flows.patch_snapshot import under_snapshot
 from patchwright.flows.plan_record import read_plan
 from patchwright.flows.ports import Ids
 from patchwright.store import commands, facts, judgements, runs
@@ -51,11 +52,16 @@ class Ending:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Concluded:
-    """What a run came to, worked out on a snapshot. `judged` has the history that the run leaves behind."""
+    """What a run came to, worked out on a snapshot. `judged` has the history that the run leaves behind.
+
+    `told` is the same by the baseline that was frozen for the run: the operation is told by it, the node stands as
+    `judged` says.
+    """
 
     run: PatchRun
     before: JudgedNode
     judged: JudgedNode
+    told: JudgedNode
     code: int
     message: str
     reboot: RebootDecision
@@ -92,12 +98,13 @@ def conclude(
 ) -> Concluded:
     """Judge the node as the run leaves it. Reads only; whatever the worker says, its facts decide."""
     judged = judge_node(tx, node, now, apt_delays)
+    told = under_snapshot(tx, run, judged, apt_delays)
     if run.operation is PatchOperation.SCAN or judged.facts is None:
-        return _without_install(run, judged, ending)
-    plan = read_plan(run.plan) if run.plan is not None else _unplanned(run, judged, ending)
+        return _without_install(run, judged, told, ending)
+    plan = read_plan(run.plan) if run.plan is not None else _unplanned(run, told, ending)
     if plan is None:
-        return _without_install(run, judged, ending)
-    return _installed(run, judged, ending, plan, apt_delays, taken_back=_is_taken_back(tx, run))
+        return _without_install(run, judged, told, ending)
+    return _installed(run, judged, told, ending, plan, apt_delays, taken_back=_is_taken_back(tx, run))
 
 
 def _is_taken_back(tx: Tx, run: PatchRun) -> bool:
@@ -105,7 +112,7 @@ def _is_taken_back(tx: Tx, run: PatchRun) -> bool:
     return invocation is not None and invocation.details in (Details.CANCELLING, Details.CANCELLED)
 
 
-def _without_install(run: PatchRun, judged: JudgedNode, ending: Ending) -> Concluded:
+def _without_install(run: PatchRun, judged: JudgedNode, told: JudgedNode, ending: Ending) -> Concluded:
     """A Scan, a Plan that is only shown, or an Install that never came to attempt anything."""
     code, message = ending.exit_code, ending.message
     plan = read_plan(run.plan) if run.plan is not None else None
@@ -121,6 +128,7 @@ def _without_install(run: PatchRun, judged: JudgedNode, ending: Ending) -> Concl
         run=run,
         before=judged,
         judged=judged,
+        told=told,
         code=code,
         message=message,
         reboot=RebootDecision(reboot=False, reason=reason),
@@ -140,11 +148,18 @@ def _unplanned(run: PatchRun, judged: JudgedNode, ending: Ending) -> Plan | None
 
 
 def _installed(
-    run: PatchRun, judged: JudgedNode, ending: Ending, plan: Plan, apt_delays: AptDelays, *, taken_back: bool
+    run: PatchRun,
+    judged: JudgedNode,
+    told: JudgedNode,
+    ending: Ending,
+    plan: Plan,
+    apt_delays: AptDelays,
+    *,
+    taken_back: bool,
 ) -> Concluded:
     after = judged.facts
     if after is None:
-        return _without_install(run, judged, ending)
+        return _without_install(run, judged, told, ending)
     said = Said(messages=ending.failures, problem=ending.problem, message=ending.message)
     outcome = after_install(plan, after, said)
     # A cancel that the worker has not heard of yet holds the reboot back as one that it has.
@@ -155,11 +170,13 @@ def _installed(
     kept = frozenset() if decision.reboot else waiting
     history = replace(outcome.remembered(judged.history), pending_reboot=kept)
     other = bool(ending.plan_digest) and ending.plan_digest != run.plan_digest
+    rejudged = _rejudged(judged, history, apt_delays)
     code = outcome.exit_code(reboots=decision.reboot, worker_failed=other or _failed(ending))
     return Concluded(
         run=run,
         before=judged,
-        judged=_rejudged(judged, history, apt_delays),
+        judged=rejudged,
+        told=rejudged if told is judged else _rejudged(told, history, apt_delays),
         code=code,
         message=f"{ANOTHER_PLAN}. {ending.message}".rstrip() if other else ending.message,
         reboot=decision,
@@ -262,7 +279,7 @@ def _boot_of(concluded: Concluded, ending: Ending) -> str:
 
 
 def _story(concluded: Concluded, ending: Ending) -> RunStory:
-    run, judged = concluded.run, concluded.judged
+    run, judged = concluded.run, concluded.told
     governed = judged.governed
     return RunStory(
         node=judged.node.label,
@@ -285,7 +302,7 @@ def _story(concluded: Concluded, ending: Ending) -> RunStory:
 
 def _result(concluded: Concluded) -> dict[str, Any]:
     """The operation as it was, which no later judgement changes. Source: decisions.md 13."""
-    judged = concluded.judged
+    judged = concluded.told
     governed = judged.governed
     return {
         "baseline_id": governed.baseline.id,

@@ -16,6 +16,7 @@ from patchwright.core.plan import LIFETIME, MAX_TARGETS, Closure, Ground, Plan, 
 from patchwright.core.settle import Mode, Settling, answered, begin
 from patchwright.core.values import PatchOperation
 from patchwright.flows.judge_node import JudgedNode, judge_node
+from patchwright.flows.patch_snapshot import under_snapshot
 from patchwright.flows.plan_record import (
     Basis,
     draft_record,
@@ -90,7 +91,7 @@ def prepare_step(
             raise AlreadyExists(
                 Kind.RUN, f"{MAX_PLANS} Plans were settled for this run; there is no third. End it.", id=run.id
             )
-    judged = judge_node(tx, node, now, apt_delays)
+    judged = under_snapshot(tx, run, judge_node(tx, node, now, apt_delays), apt_delays)
     if not isinstance(judged.outcome, Judgement) or judged.facts is None:
         reason = "it reported no facts" if isinstance(judged.outcome, Judgement) else judged.outcome.reason
         raise Invalid(Kind.RUN, f"Nothing can be planned for node {node.id}: {reason}", id=run.id)

@@ -18,6 +18,7 @@ from patchwright.flows.facts_document import Part, Report
 from patchwright.flows.finish_run import Concluded, conclude, finish_patch_run, read_ending
 from patchwright.flows.hooks import step_code
 from patchwright.flows.patch_run import forget_booted, note_facts, run_of, start_patch_run
+from patchwright.flows.patch_snapshot import freeze_for
 from patchwright.flows.receive_facts import accept_facts, read_sent
 from patchwright.flows.settle_plan import Question, SettleCall, SettledPlan, Step, prepare_step, settle, standing
 from patchwright.gateway.context import Answer, NodeContext, Proof, Request, door
@@ -97,6 +98,8 @@ def put_facts(ctx: NodeContext, request: Request, prepared: _Sent) -> Answer:
     run = _own_run(ctx, request, node)
     accept_facts(ctx.tx, node, prepared.report, ctx.now, ctx.ids)
     note_facts(ctx.tx, run, ctx.now, ctx.ids)
+    # The report may be the first to say what the node is.
+    freeze_for(ctx.tx, registered(ctx), run, ctx.now)
     forget_booted(ctx.tx, node, ctx.now, ctx.ids)
     return {"Accepted": True, "NeedParts": []}
 

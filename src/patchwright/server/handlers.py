@@ -3,6 +3,7 @@
 from patchwright.api import (
     access_keys,
     activations,
+    available_patches,
     baselines,
     commands,
     compliance,
@@ -16,6 +17,7 @@ from patchwright.api import (
     nodes,
     patch_groups,
     patch_plans,
+    patch_snapshots,
     patch_states,
     tags,
     window_executions,
@@ -25,7 +27,7 @@ from patchwright.api import (
     windows,
 )
 from patchwright.api.registry import registry
-from patchwright.gateway import credentials, messages, worker
+from patchwright.gateway import credentials, messages, snapshots, worker
 from patchwright.gateway import documents as sent_documents
 from patchwright.gateway.context import doors
 from patchwright.wire.model import Models, Operation
@@ -33,6 +35,7 @@ from patchwright.wire.model import Models, Operation
 MODULES = (
     access_keys,
     activations,
+    available_patches,
     baselines,
     commands,
     compliance,
@@ -46,6 +49,7 @@ MODULES = (
     nodes,
     patch_groups,
     patch_plans,
+    patch_snapshots,
     patch_states,
     tags,
     window_executions,
@@ -56,6 +60,7 @@ MODULES = (
     credentials,
     messages,
     sent_documents,
+    snapshots,
     worker,
 )
 

@@ -21,6 +21,7 @@ from patchwright.store.tables.facts import (
     upset,
 )
 from patchwright.store.tables.nodes import activation, node
+from patchwright.store.tables.patches import available_patch, available_word, patch_snapshot
 from patchwright.store.tables.runs import patch_run
 from patchwright.store.tables.verdicts import due_change, due_judgement, verdict
 from patchwright.store.tables.windows import (
@@ -37,6 +38,8 @@ __all__ = [
     "account",
     "activation",
     "audit",
+    "available_patch",
+    "available_word",
     "baseline",
     "baseline_version",
     "client_token",
@@ -62,6 +65,7 @@ __all__ = [
     "overlay",
     "patch_group",
     "patch_run",
+    "patch_snapshot",
     "pkgver",
     "reply_seen",
     "repository",

@@ -5,6 +5,7 @@ from sqlalchemy import Boolean, Column, ForeignKey, Index, Integer, String, Tabl
 from patchwright.store.columns import Instant, Json
 from patchwright.store.tables.base import metadata, one_of, partial, scope
 
+REPORTED = "ended_at IS NOT NULL AND report <> ''"
 _NO_REBOOT = "operation = 'Install' AND reboot_option = 'NoReboot'"
 
 patch_run = Table(
@@ -39,5 +40,7 @@ patch_run = Table(
     Index("ix_patch_run_latest", "node_id", "ended_at"),
     Index("ix_patch_run_facts", "node_id", "facts_at"),
     partial("ix_patch_run_no_reboot", "node_id", "ended_at", where=_NO_REBOOT),
+    Index("ix_patch_run_started", "started_at"),
+    partial("ix_patch_run_reported", "ended_at", where=REPORTED),
     one_of("operation", ["Scan", "Install"]),
 )
