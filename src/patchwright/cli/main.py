@@ -19,6 +19,7 @@ from patchwright.cli import (
     serve,
     up,
     why,
+    windows,
 )
 from patchwright.cli.exits import ERROR, USAGE, Failed
 from patchwright.cli.output import complain
@@ -48,6 +49,7 @@ def parser() -> argparse.ArgumentParser:
     compliance.add_compliance(commands)
     why.add_why(commands)
     schedule.add_schedule(commands)
+    windows.add_windows(commands)
     activation.add_activation(commands)
     enrol.add_enrol(commands)
     access_key.add_access_key(commands)
