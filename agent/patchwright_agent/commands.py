@@ -63,6 +63,7 @@ def _parser() -> "argparse.ArgumentParser":
 
     run = commands.add_parser("run", help="serve as a managed node until a signal")
     run.add_argument("--state-dir", metavar="DIR", help=folder)
+    run.add_argument("--no-push", action="store_true", help="poll only: open no WebSocket to the server")
     run.add_argument("--scan-only", action="store_true", help="obey Scan and nothing else: run no script of the server")
     run.add_argument("--once", action="store_true", help="end after one command, or 30 idle seconds")
     run.add_argument(
