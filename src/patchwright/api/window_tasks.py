@@ -1,7 +1,7 @@
 """Tasks of maintenance windows. Source: operations.md 4.5.
 
 Who registers a task has commands sent later, to nodes that nobody knows yet. So the caller needs `ssm:SendCommand`
-for the document and for every node: decisions/0031-window-runs.md.
+for the document and for every node: decisions/0032-window-runs.md.
 """
 
 from collections.abc import Mapping

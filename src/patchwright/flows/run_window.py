@@ -2,7 +2,7 @@
 
 A start is written down with all that it will do before anything of it is begun; its unique key (window, instant)
 makes it run at most once, whoever else looks. A command and its invocation's link are one transaction.
-Source: operations.md 4.3 no. 7, 4.6; decisions/0031-window-runs.md.
+Source: operations.md 4.3 no. 7, 4.6; decisions/0032-window-runs.md.
 """
 
 from collections.abc import Mapping

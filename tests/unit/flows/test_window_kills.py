@@ -1,6 +1,6 @@
 """Servers that are killed between any two transactions, and two that look at once: a start runs once, nothing is lost.
 
-Source: decisions/0031-window-runs.md.
+Source: decisions/0032-window-runs.md.
 """
 
 import threading
