@@ -125,6 +125,8 @@ def test_a_task_changes_whole_members_and_replace_takes_away(ssm: Any) -> None:
     replaced = shown(ssm.update_maintenance_window_task(**which, **replace))
     assert set(replaced) == {*which, *replace} - {"Replace"}
     assert refused(lambda: ssm.update_maintenance_window_task(**which, Replace=True))[0] == "ValidationException"
+    shouted = {**which, "WindowTaskId": which["WindowTaskId"].upper()}
+    assert ssm.get_maintenance_window_task(**shouted)["WindowTaskId"] == which["WindowTaskId"]
     ssm.deregister_task_from_maintenance_window(**which)
     assert refused(lambda: ssm.get_maintenance_window_task(**which))[0] == "DoesNotExistException"
 

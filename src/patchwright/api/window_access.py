@@ -7,7 +7,6 @@ from typing import Any
 from patchwright.api.context import Context, Request
 from patchwright.core.errors import Invalid, Kind
 from patchwright.core.tags import TaggedType
-from patchwright.core.values import WindowId
 from patchwright.core.windows import Window
 from patchwright.store import tags, windows
 from patchwright.store.client_tokens import once
@@ -81,7 +80,3 @@ def next_place(
 def given(**members: Any) -> dict[str, Any]:
     """Members of an answer that have a value: what was never given stays away."""
     return {name: value for name, value in members.items() if value is not None}
-
-
-def window_id(req: Request) -> WindowId:
-    return WindowId(req["WindowId"])

@@ -94,8 +94,9 @@ def describe_targets(ctx: Context, req: Request) -> Answer:
 
 def _authorized(ctx: Context, req: Request) -> WindowTarget:
     window = authorized_window(ctx, req)
-    ctx.require(ctx.arn(f"windowtarget/{req['WindowTargetId']}"))
-    return window_tasks.get_target(ctx.tx, window.id, req["WindowTargetId"].lower())
+    target_id = req["WindowTargetId"].lower()  # as it is stored: a policy must not be got round by its spelling
+    ctx.require(ctx.arn(f"windowtarget/{target_id}"))
+    return window_tasks.get_target(ctx.tx, window.id, target_id)
 
 
 def _shown(target: WindowTarget) -> dict[str, Any]:

@@ -135,8 +135,9 @@ def _check(ctx: Context, window: Window, task: WindowTask) -> None:
 
 def _authorized(ctx: Context, req: Request) -> tuple[Window, WindowTask]:
     window = authorized_window(ctx, req)
-    ctx.require(ctx.arn(f"windowtask/{req['WindowTaskId']}"))
-    return window, window_tasks.get_task(ctx.tx, window.id, req["WindowTaskId"].lower())
+    task_id = req["WindowTaskId"].lower()  # as it is stored: a policy must not be got round by its spelling
+    ctx.require(ctx.arn(f"windowtask/{task_id}"))
+    return window, window_tasks.get_task(ctx.tx, window.id, task_id)
 
 
 def _values(req: Request) -> dict[str, Any]:
