@@ -22,6 +22,7 @@ FAMILIES = (
     ("Managed nodes and activations", ("Activation", "ManagedInstance", "InstanceInformation", "DescribeNodes")),
     ("Run Command", ("Command",)),
     ("Documents", ("Document",)),
+    ("Maintenance windows", ("MaintenanceWindow",)),
     ("Tags", ("Tags",)),
     ("Accounts and access keys", ("AccessKey", "Account", "ServerInformation")),
 )
@@ -46,9 +47,17 @@ NOTES = {
     "ssm:ListDocuments": "by name; another account's under its ARN",
     "ssm:ListDocumentVersions": "the latest first; of a shared document its default alone",
     "ssm:ModifyDocumentPermission": "with accounts of this server, or `all`; to remove wins",
-    "ssm:AddTagsToResource": "patch baselines, managed nodes and documents",
-    "ssm:RemoveTagsFromResource": "patch baselines, managed nodes and documents",
-    "ssm:ListTagsForResource": "patch baselines, managed nodes and documents",
+    "ssm:CreateMaintenanceWindow": "`cron`, `rate` and `at` in any time zone",
+    "ssm:CancelMaintenanceWindowExecution": "what has not begun is cancelled, what runs goes on",
+    "ssm:DeleteMaintenanceWindow": "what runs goes on; history stays for 30 days",
+    "ssm:DescribeMaintenanceWindowExecutions": "the newest first, of a deleted window too",
+    "ssm:DescribeMaintenanceWindowSchedule": "the coming year, of one window, of some nodes, or of all windows",
+    "ssm:DescribeMaintenanceWindowsForTarget": "by node id, and by the tags that the node has now",
+    "ssm:RegisterTargetWithMaintenanceWindow": "`INSTANCE`, by ids and tags",
+    "ssm:RegisterTaskWithMaintenanceWindow": "`RUN_COMMAND`; needs `ssm:SendCommand` too, for document and nodes",
+    "ssm:AddTagsToResource": "patch baselines, managed nodes, documents and maintenance windows",
+    "ssm:RemoveTagsFromResource": "patch baselines, managed nodes, documents and maintenance windows",
+    "ssm:ListTagsForResource": "patch baselines, managed nodes, documents and maintenance windows",
 }
 
 

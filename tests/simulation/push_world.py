@@ -25,6 +25,7 @@ from patchwright.store import commands, nodes
 from patchwright.store.engine import Engine, Tx
 from patchwright.wire.agent_frames import decode, encode
 from patchwright.wire.credentials import NodeKeys, RunTokens
+from patchwright.wire.snapshot_urls import SnapshotUrls
 from patchwright_agent.daemon import channel_frames
 
 AGENTS = 500
@@ -247,6 +248,7 @@ class PushWorld:
             run=None,
             keys=_KEYS,
             run_tokens=_TOKENS,
+            snapshot_urls=_URLS,
             address="",
             apt_delays="honour",
             worker_source=dict,
@@ -264,6 +266,7 @@ class _Killed(Exception):
 
 
 _KEYS, _TOKENS = NodeKeys(_MASTER), RunTokens(_MASTER)
+_URLS = SnapshotUrls(b"k" * 32, "http://127.0.0.1")
 
 
 def _poll_answer(message_id: str, topic: str) -> bytes:

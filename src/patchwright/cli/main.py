@@ -6,7 +6,21 @@ import sys
 from typing import Any, NoReturn
 
 from patchwright import __version__
-from patchwright.cli import access_key, activation, compliance, enrol, nodes, patch, plan, scan, serve, up, why
+from patchwright.cli import (
+    access_key,
+    activation,
+    compliance,
+    enrol,
+    nodes,
+    patch,
+    plan,
+    scan,
+    schedule,
+    serve,
+    up,
+    why,
+    windows,
+)
 from patchwright.cli.exits import ERROR, USAGE, Failed
 from patchwright.cli.output import complain
 from patchwright.client.errors import CallFailed
@@ -34,6 +48,8 @@ def parser() -> argparse.ArgumentParser:
     patch.add_patch(commands)
     compliance.add_compliance(commands)
     why.add_why(commands)
+    schedule.add_schedule(commands)
+    windows.add_windows(commands)
     activation.add_activation(commands)
     enrol.add_enrol(commands)
     access_key.add_access_key(commands)

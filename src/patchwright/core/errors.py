@@ -33,6 +33,11 @@ class Kind(StrEnum):
     RUN = "run"
     PARAMETERS = "parameters"
     REQUEST = "request"
+    SCHEDULE = "schedule"
+    WINDOW = "maintenance window"
+    WINDOW_TARGET = "window target"
+    WINDOW_TASK = "window task"
+    WINDOW_EXECUTION = "window execution"
 
 
 class DomainError(Exception):

@@ -18,6 +18,7 @@ from patchwright.loops.commands import CommandsLoop
 from patchwright.loops.driver import Driver, Loop
 from patchwright.loops.judging import JudgingLoop
 from patchwright.loops.retention import RetentionLoop
+from patchwright.loops.windows import WindowsLoop
 from patchwright.server import handlers
 from patchwright.server.authenticate import Authenticator
 from patchwright.server.control_channels import ControlChannels
@@ -69,6 +70,16 @@ class Application:
                     name="judging",
                     turn=JudgingLoop(state.store, state.service.apt_delays).turn,
                     wakes=frozenset({"judging"}),
+                ),
+                Loop(
+                    name="windows",
+                    turn=WindowsLoop(
+                        state.store,
+                        state.ids,
+                        fast_start=state.service.fast_start,
+                        catch_up=state.service.catch_up_windows,
+                    ).turn,
+                    wakes=frozenset({"windows", "ended-commands"}),
                 ),
                 Loop(name="retention", turn=RetentionLoop(state.store, Retention()).turn, wakes=frozenset()),
             ],

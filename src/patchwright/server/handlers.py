@@ -20,6 +20,11 @@ from patchwright.api import (
     patch_snapshots,
     patch_states,
     tags,
+    window_executions,
+    window_schedules,
+    window_targets,
+    window_tasks,
+    windows,
 )
 from patchwright.api.registry import registry
 from patchwright.gateway import credentials, messages, snapshots, worker
@@ -47,6 +52,11 @@ MODULES = (
     patch_snapshots,
     patch_states,
     tags,
+    window_executions,
+    window_schedules,
+    window_targets,
+    window_tasks,
+    windows,
     credentials,
     messages,
     sent_documents,

@@ -53,6 +53,7 @@ def open_state(settings: Settings) -> State:
         agent_sha256=_sha256(settings.agent_file),
         apt_delays="ignore" if settings.apt_delays == "ignore" else "honour",
         fast_start=settings.fast_start,
+        catch_up_windows=settings.missed_windows == "catch-up",
     )
     state = State(
         settings=settings,

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import Select, Table, select, text
 
 from patchwright.core import snapshots
-from patchwright.store import client_tokens
+from patchwright.store import client_tokens, window_executions
 from patchwright.store.engine import Tx
 from patchwright.store.tables import (
     command,
@@ -35,6 +35,8 @@ class Retention:
     """And the texts that patch runs printed: outputs, too."""
     runs: timedelta = timedelta(days=400)
     """Results and Plans of patch runs: evidence."""
+    windows: timedelta = timedelta(days=30)
+    """Executions of maintenance windows."""
 
 
 def forget(tx: Tx, kept: Retention, now: datetime) -> int:
@@ -43,6 +45,7 @@ def forget(tx: Tx, kept: Retention, now: datetime) -> int:
     gone += _oldest(tx, patch_snapshot, "frozen_at", now - snapshots.RETENTION)
     gone += _oldest(tx, reply_seen, "at", now - REPLIES_KEPT)
     gone += _overrides(tx, now - kept.commands)
+    gone += window_executions.forget(tx, now - kept.windows, limit=STEP // 10)
     gone += _closed_facts(tx, now - kept.facts)
     gone += _reports(tx, now - kept.commands) + _runs(tx, now - kept.runs)
     return gone + _commands(tx, now - kept.commands)

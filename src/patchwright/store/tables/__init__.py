@@ -24,6 +24,14 @@ from patchwright.store.tables.nodes import activation, node
 from patchwright.store.tables.patches import available_patch, available_word, patch_snapshot
 from patchwright.store.tables.runs import override_document, patch_run
 from patchwright.store.tables.verdicts import due_change, due_judgement, verdict
+from patchwright.store.tables.windows import (
+    maintenance_window,
+    window_execution,
+    window_invocation,
+    window_target,
+    window_task,
+    window_task_execution,
+)
 
 __all__ = [
     "access_key",
@@ -48,6 +56,7 @@ __all__ = [
     "invocation",
     "invocation_step",
     "line",
+    "maintenance_window",
     "meta",
     "metadata",
     "node",
@@ -64,4 +73,9 @@ __all__ = [
     "tag",
     "upset",
     "verdict",
+    "window_execution",
+    "window_invocation",
+    "window_target",
+    "window_task",
+    "window_task_execution",
 ]
