@@ -32,6 +32,18 @@ class Kind(StrEnum):
     REPORT = "report"
     RUN = "run"
     PARAMETERS = "parameters"
+    INVENTORY_TYPE = "inventory type"
+    INVENTORY_GROUP = "inventory group"
+    SCHEMA_VERSION = "schema version"
+    ITEM = "item"
+    ITEMS = "items"
+    ITEM_CONTENT = "item content"
+    ITEM_CONTEXT = "item context"
+    AGGREGATOR = "aggregator"
+    RESULT_ATTRIBUTE = "result attribute"
+    DELETION = "deletion"
+    DELETION_OPTION = "deletion option"
+    COMPLIANCE_TYPE = "compliance type"
     REQUEST = "request"
 
 

@@ -15,6 +15,7 @@ from starlette.websockets import WebSocket
 
 from patchwright.loops.commands import CommandsLoop
 from patchwright.loops.driver import Driver, Loop
+from patchwright.loops.inventory import InventoryLoop
 from patchwright.loops.judging import JudgingLoop
 from patchwright.loops.retention import RetentionLoop
 from patchwright.server import handlers
@@ -67,6 +68,7 @@ class Application:
                     turn=JudgingLoop(state.store, state.service.apt_delays).turn,
                     wakes=frozenset({"judging"}),
                 ),
+                Loop(name="inventory", turn=InventoryLoop(state.store).turn, wakes=frozenset({"inventory"})),
                 Loop(name="retention", turn=RetentionLoop(state.store, Retention()).turn, wakes=frozenset()),
             ],
             state.clock.now,

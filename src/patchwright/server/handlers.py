@@ -12,6 +12,9 @@ from patchwright.api import (
     document_shares,
     documents,
     explain,
+    inventory,
+    inventory_deletions,
+    inventory_put,
     node_list,
     nodes,
     patch_groups,
@@ -20,8 +23,10 @@ from patchwright.api import (
     tags,
 )
 from patchwright.api.registry import registry
+from patchwright.gateway import compliance as own_compliance
 from patchwright.gateway import credentials, messages, worker
 from patchwright.gateway import documents as sent_documents
+from patchwright.gateway import inventory as own_inventory
 from patchwright.gateway.context import doors
 from patchwright.wire.model import Models, Operation
 
@@ -37,6 +42,9 @@ MODULES = (
     document_shares,
     documents,
     explain,
+    inventory,
+    inventory_deletions,
+    inventory_put,
     node_list,
     nodes,
     patch_groups,
@@ -45,6 +53,8 @@ MODULES = (
     tags,
     credentials,
     messages,
+    own_compliance,
+    own_inventory,
     sent_documents,
     worker,
 )

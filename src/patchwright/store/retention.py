@@ -7,7 +7,7 @@ from sqlalchemy import Table, select
 
 from patchwright.store import client_tokens
 from patchwright.store.engine import Tx
-from patchwright.store.tables import command, invocation, invocation_step, node_facts, reply_seen
+from patchwright.store.tables import command, compliance_report, invocation, invocation_step, node_facts, reply_seen
 
 STEP = 500
 """Rows a transaction: the write lock is never held for long."""
@@ -28,6 +28,7 @@ def forget(tx: Tx, kept: Retention, now: datetime) -> int:
     gone = client_tokens.forget(tx, now=now)
     gone += _oldest(tx, reply_seen, "at", now - REPLIES_KEPT)
     gone += _closed_facts(tx, now - kept.facts)
+    gone += _past_reports(tx, now - kept.facts)
     return gone + _commands(tx, now - kept.commands)
 
 
@@ -42,6 +43,11 @@ def _oldest(tx: Tx, table: Table, column: str, before: datetime) -> int:
 def _closed_facts(tx: Tx, before: datetime) -> int:
     old = select(node_facts.c.id).where(node_facts.c.valid_to < before).limit(STEP)
     return tx.execute(node_facts.delete().where(node_facts.c.id.in_(old.scalar_subquery()))).rowcount
+
+
+def _past_reports(tx: Tx, before: datetime) -> int:
+    old = select(compliance_report.c.id).where(compliance_report.c.valid_to < before).limit(STEP // 10)
+    return tx.execute(compliance_report.delete().where(compliance_report.c.id.in_(old.scalar_subquery()))).rowcount
 
 
 def _commands(tx: Tx, before: datetime) -> int:
