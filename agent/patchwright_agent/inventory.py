@@ -1,19 +1,17 @@
 """`inventory FILE`: gathers what a step of aws:softwareInventory asks for. Source: spec/operations.md 2.3, 7.1.
 
-FILE holds {"inputs": {...}, "custom": folder, "instance_id": id, "output": path}; the items go to `output` as
-PutInventory takes them. What Linux hosts don't have is left out and named.
+FILE holds {"inputs": {...}, "custom": folder, "output": path}; the items go to `output` as PutInventory takes them.
+What Linux hosts don't have is left out and named. AWS:InstanceInformation is not sent: the server has it already.
 """
 
 import hashlib
 import json
 import os
-import socket
-import struct
 import subprocess
 import sys
 import time
 
-from patchwright_agent import __version__, platform
+from patchwright_agent import __version__, inventory_files, inventory_host, text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,6 +21,7 @@ if TYPE_CHECKING:
 
 MAX_ROWS = 10000
 MAX_VALUE_CHARACTERS = 4096
+MAX_ITEM_CHARACTERS = 3 * 1024 * 1024
 MAX_CUSTOM_FILES, MAX_CUSTOM_BYTES = 20, 256 * 1024
 QUERY_SECONDS = 120
 _DPKG = (
@@ -34,9 +33,10 @@ _DPKG = (
     "binary:Summary",
     "Section",
     "Maintainer",
+    "db-fsys:Last-Modified",
 )
 _RPM = ("NAME", "VERSION", "RELEASE", "EPOCH", "ARCH", "URL", "SUMMARY", "GROUP", "VENDOR", "INSTALLTIME")
-_NOT_HERE = ("windowsUpdates", "windowsRoles", "windowsRegistry", "services", "billingInfo", "files")
+_NOT_HERE = ("windowsUpdates", "windowsRoles", "windowsRegistry", "billingInfo")
 
 
 def main(argv: "List[str]") -> int:
@@ -44,8 +44,8 @@ def main(argv: "List[str]") -> int:
     try:
         with open(argv[0], encoding="utf-8") as file:
             order = json.load(file)
-        items = gather(order["inputs"], order["custom"], order["instance_id"])
-        with open(order["output"], "w", encoding="utf-8", errors="replace") as file:
+        items = gather(order["inputs"], order["custom"])
+        with open(order["output"], "w", encoding="utf-8") as file:
             json.dump(items, file)
     except (OSError, ValueError, KeyError, IndexError, subprocess.SubprocessError) as error:
         sys.stderr.write("not gathered: %s\n" % (error or type(error).__name__))
@@ -58,18 +58,23 @@ def main(argv: "List[str]") -> int:
     return 0
 
 
-def gather(inputs: "Dict[str, Any]", custom: str, instance_id: str) -> "List[Dict[str, Any]]":
+def gather(inputs: "Dict[str, Any]", custom: str) -> "List[Dict[str, Any]]":
     """The items that are asked for. Raises OSError, ValueError, SubprocessError."""
-    items = [_item("AWS:InstanceInformation", "1.0", [_instance(instance_id)])]
+    items = []
     if _wanted(inputs, "applications"):
         items.append(_item("AWS:Application", "1.1", applications()))
     if _wanted(inputs, "awsComponents"):
         agent = {"Name": "patchwright-agent", "ApplicationType": "admin", "Version": __version__}
-        items.append(_item("AWS:AWSComponent", "1.0", [dict(agent, Publisher="Patchwright", Architecture=_machine())]))
+        agent.update(Publisher="Patchwright", Architecture=inventory_host.machine())
+        items.append(_item("AWS:AWSComponent", "1.0", [agent]))
     if _wanted(inputs, "networkConfig"):
-        items.append(_item("AWS:Network", "1.0", list(_network())))
+        items.append(_item("AWS:Network", "1.0", list(inventory_host.network())))
     if _wanted(inputs, "instanceDetailedInformation"):
-        items.append(_item("AWS:InstanceDetailedInformation", "1.0", [_details()]))
+        items.append(_item("AWS:InstanceDetailedInformation", "1.0", [inventory_host.details()]))
+    if _wanted(inputs, "services"):
+        items.append(_item("AWS:Service", "1.0", _services()))
+    if inputs.get("files") not in (None, "", "Disabled"):
+        items.append(_item("AWS:File", "1.0", inventory_files.files(str(inputs["files"]))))
     if _wanted(inputs, "customInventory"):
         items.extend(_custom(inputs.get("customInventoryDirectory") or custom))
     return items
@@ -80,10 +85,19 @@ def _wanted(inputs: "Dict[str, Any]", name: str) -> bool:
 
 
 def _item(type_name: str, version: str, rows: "List[Row]") -> "Dict[str, Any]":
-    content = [{k: v[:MAX_VALUE_CHARACTERS] for k, v in row.items() if v} for row in rows[:MAX_ROWS]]
+    """An item, its rows cleaned, in an order of their own and as many as may be sent."""
+    cleaned = ({k: text.line(v)[:MAX_VALUE_CHARACTERS] for k, v in row.items() if v} for row in rows[:MAX_ROWS])
+    content, size = [], 0
+    for row in sorted(cleaned, key=lambda row: sorted(row.items())):
+        size += sum(len(name) + len(value) for name, value in row.items())
+        if size > MAX_ITEM_CHARACTERS:
+            break
+        content.append(row)
+    if len(content) < len(rows):
+        print("%s: %d of %d rows are sent, more is too much" % (type_name, len(content), len(rows)))
     # The hash that the protocol asks for: whether something has changed, and no more.
     digest = hashlib.new("md5")  # noqa: S324
-    digest.update(json.dumps(content, sort_keys=True).encode("utf-8", "replace"))
+    digest.update(json.dumps(content, sort_keys=True).encode("ascii"))
     return {
         "TypeName": type_name,
         "SchemaVersion": version,
@@ -91,26 +105,6 @@ def _item(type_name: str, version: str, rows: "List[Row]") -> "Dict[str, Any]":
         "ContentHash": digest.hexdigest(),
         "Content": content,
     }
-
-
-def _instance(instance_id: str) -> "Row":
-    system = platform.operating_system()
-    return {
-        "AgentType": "patchwright-agent",
-        "AgentVersion": __version__,
-        "AgentStatus": "Active",
-        "InstanceStatus": "Active",
-        "ComputerName": os.uname().nodename,
-        "InstanceId": instance_id,
-        "PlatformName": system.name or "Linux",
-        "PlatformType": "Linux",
-        "PlatformVersion": system.version_id,
-        "ResourceType": "ManagedInstance",
-    }
-
-
-def _machine() -> str:
-    return os.uname().machine
 
 
 def applications() -> "List[Row]":
@@ -149,6 +143,7 @@ def _of_dpkg(rows: "List[List[str]]") -> "Iterator[Row]":
                 "Summary": row[5],
                 "ApplicationType": row[6],
                 "Publisher": row[7],
+                "InstalledTime": _time(row[8]),
                 "PackageId": "%s_%s_%s.deb" % (row[1], row[2], row[3]),
             }
 
@@ -177,51 +172,37 @@ def _time(seconds: str) -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(int(seconds))) if seconds.isdigit() else ""
 
 
-def _network() -> "Iterator[Row]":
-    for name in sorted(os.listdir("/sys/class/net")):
-        if name != "lo":
-            yield {
-                "Name": name,
-                "MacAddress": platform.small_file("/sys/class/net/%s/address" % name).strip(),
-                "IPV4": _ipv4(name),
-                "IPV6": _ipv6(name),
-            }
-
-
-def _ipv4(name: str) -> str:
-    import fcntl
-
-    request = struct.pack("256s", os.fsencode(name)[:15])
-    try:
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-            return socket.inet_ntoa(fcntl.ioctl(probe.fileno(), 0x8915, request)[20:24])  # SIOCGIFADDR
-    except OSError:
-        return ""  # it has none
-
-
-def _ipv6(name: str) -> str:
-    for line in platform.small_file("/proc/net/if_inet6").split("\n"):
-        fields = line.split()
-        if len(fields) == 6 and fields[5] == name:
-            return socket.inet_ntop(socket.AF_INET6, bytes.fromhex(fields[0]))
-    return ""
-
-
-def _details() -> "Row":
-    values = [
-        tuple(part.strip() for part in line.partition(":")[::2])
-        for line in platform.small_file("/proc/cpuinfo").split("\n")
+def _services() -> "List[Row]":
+    """The services that systemd knows, with how they are and when they start."""
+    units = _columns(["list-units", "--type=service", "--all", "--full"], 5)
+    starts = {row[0]: row[1] for row in _columns(["list-unit-files", "--type=service", "--full"], 3) if len(row) > 1}
+    return [
+        {
+            "Name": row[0],
+            "DisplayName": row[4] if len(row) > 4 else "",
+            "ServiceType": "systemd",
+            "Status": row[3],
+            "StartType": starts.get(row[0], ""),
+        }
+        for row in units
+        if len(row) > 3
     ]
-    first = dict(reversed(values))
-    cores, siblings = first.get("cpu cores", ""), first.get("siblings", "")
-    return {
-        "CPUModel": first.get("model name", ""),
-        "CPUs": str(os.cpu_count() or 1),
-        "CPUCores": cores,
-        "CPUSpeedMHz": first.get("cpu MHz", "").partition(".")[0],
-        "CPUSockets": str(len({value for name, value in values if name == "physical id"}) or 1),
-        "CPUHyperThreadEnabled": str(bool(cores and siblings and cores != siblings)).lower(),
-    }
+
+
+def _columns(arguments: "List[str]", columns: int) -> "List[List[str]]":
+    """What systemctl lists; nothing where systemd does not run."""
+    command = ["systemctl", "--no-pager", "--no-legend", "--plain"] + arguments
+    try:
+        said = subprocess.check_output(
+            command,
+            stdin=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            env=dict(os.environ, LC_ALL="C.UTF-8"),
+            timeout=QUERY_SECONDS,
+        )
+    except (FileNotFoundError, subprocess.CalledProcessError):
+        return []
+    return [line.split(None, columns - 1) for line in said.decode("utf-8", "replace").split("\n") if line.strip()]
 
 
 def _custom(folder: str) -> "Iterator[Dict[str, Any]]":
@@ -238,8 +219,8 @@ def _custom(folder: str) -> "Iterator[Dict[str, Any]]":
         is_named = isinstance(type_name, str) and type_name.startswith("Custom:")
         if not is_named or not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
             raise ValueError("%s holds no inventory: TypeName Custom:… and Content are needed" % name)
-        texts = [{str(key): str(text) for key, text in row.items()} for row in rows]
-        yield _item(str(type_name), str(value.get("SchemaVersion", "1.0")), texts)
+        texts = [{text.line(str(key)): str(value) for key, value in row.items()} for row in rows]
+        yield _item(text.line(str(type_name)), text.line(str(value.get("SchemaVersion", "1.0"))), texts)
 
 
 def _json(content: bytes, name: str) -> "Dict[str, Any]":

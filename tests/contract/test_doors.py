@@ -72,7 +72,7 @@ def test_every_answer_carries_a_request_id_and_a_date(server: RunningServer) -> 
     ("call", "status", "code"),
     [
         ({"target": "AmazonSSM.Nonsense", "body": b"{}"}, 400, "UnknownOperationException"),
-        ({"target": "AmazonSSM.GetInventory", "body": b"{}"}, 501, "NotImplementedException"),
+        ({"target": "AmazonSSM.GetOpsSummary", "body": b"{}"}, 501, "NotImplementedException"),
         ({"target": "AmazonSSM.GetPatchBaseline", "body": b"{nope"}, 400, "SerializationException"),
         ({"target": "AmazonSSM.GetPatchBaseline", "body": b"[]"}, 400, "SerializationException"),
         ({"target": "AmazonSSM.GetPatchBaseline", "body": b'{"BaselineId": 3}'}, 400, "SerializationException"),

@@ -1,18 +1,22 @@
-"""ListComplianceSummaries and ListResourceComplianceSummaries, of type Patch. Source: patch-baselines.md 7.3.
+"""ListComplianceSummaries and ListResourceComplianceSummaries. Source: patch-baselines.md 7.3, operations.md 7.2.
 
-Counts come from verdicts and are current; the execution is the node's latest patch operation. A node that was never
-judged, or can't be, has no row: it is neither compliant nor not, and our own DescribeComplianceGroups counts it.
+Of type Patch the counts come from verdicts and are current; the execution is the node's latest patch operation. A node
+that was never judged, or can't be, has no such row: it is neither compliant nor not, and our own
+DescribeComplianceGroups counts it. Of other types the counts are of the reports that stand.
 """
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from patchwright.api.compliance_fields import conditions_from, execution_to, severity_summary
 from patchwright.api.context import Answer, Context, Request
 from patchwright.api.registry import registry
-from patchwright.core.compliance import COMPLIANCE_TYPE, RESOURCE_TYPE
-from patchwright.core.values import LEVELS, ComplianceStatus
-from patchwright.store import compliance
+from patchwright.core.compliance import COMPLIANCE_TYPE, RESOURCE_TYPE, Condition
+from patchwright.core.judgement import Levels
+from patchwright.core.values import LEVELS, ComplianceLevel, ComplianceStatus
+from patchwright.store import compliance, compliance_reports
 from patchwright.store.compliance import SUMMARY_KEYS, Execution
+from patchwright.store.compliance_reports import ReportSummary
 from patchwright.store.judgements import Verdict
 
 MAX_PAGE = 50
@@ -20,49 +24,70 @@ MAX_PAGE = 50
 
 @registry.serves("ListComplianceSummaries", reads=True)
 def list_compliance_summaries(ctx: Context, req: Request) -> Answer:
-    """One row for the type Patch that counts nodes, each on one side and in one bucket; none where no node counts."""
+    """One row per type that counts nodes, each on one side and in one bucket; none for a type of no node."""
     ctx.require("*")
     conditions = conditions_from(req, SUMMARY_KEYS)
-    # One type is one page: no token was ever given, so any is foreign.
-    ctx.cursor(req)
-    found = compliance.summary(ctx.tx, ctx.scope, conditions)
+    sums = compliance_reports.summary(ctx.tx, ctx.scope, conditions)
+    patches = compliance.summary(ctx.tx, ctx.scope, conditions)
+    if patches:
+        sums[COMPLIANCE_TYPE] = patches
+    after = ctx.cursor(req) or ""
+    types = [name for name in sorted(sums) if name > after]
+    limit = req.get("MaxResults", MAX_PAGE)
+    page = types[:limit]
+    more = page[-1] if len(types) > limit else None
+    return {"ComplianceSummaryItems": [_sum_to(name, sums[name]) for name in page], "NextToken": ctx.page(req, more)}
+
+
+def _sum_to(compliance_type: str, found: Mapping[tuple[ComplianceStatus, ComplianceLevel], int]) -> dict[str, Any]:
     sides = {
         status: {level: n for (s, level), n in found.items() if s is status}
         for status in (ComplianceStatus.COMPLIANT, ComplianceStatus.NON_COMPLIANT)
     }
-    item = {
-        "ComplianceType": COMPLIANCE_TYPE,
-        "CompliantSummary": {
-            "CompliantCount": sum(sides[ComplianceStatus.COMPLIANT].values()),
-            "SeveritySummary": severity_summary(sides[ComplianceStatus.COMPLIANT]),
-        },
-        "NonCompliantSummary": {
-            "NonCompliantCount": sum(sides[ComplianceStatus.NON_COMPLIANT].values()),
-            "SeveritySummary": severity_summary(sides[ComplianceStatus.NON_COMPLIANT]),
-        },
+    return {
+        "ComplianceType": compliance_type,
+        **_sides_to(sides[ComplianceStatus.COMPLIANT], sides[ComplianceStatus.NON_COMPLIANT]),
     }
-    return {"ComplianceSummaryItems": [item] if found else []}
 
 
 @registry.serves("ListResourceComplianceSummaries", reads=True)
 def list_resource_compliance_summaries(ctx: Context, req: Request) -> Answer:
-    """One row per judged node in id order, which counts its patches."""
+    """One row per (node, type) in their order, which counts the node's items."""
     ctx.require("*")
     conditions = conditions_from(req, SUMMARY_KEYS)
     limit = req.get("MaxResults", MAX_PAGE)
-    found = compliance.resource_page(ctx.tx, ctx.scope, conditions, after=ctx.cursor(req) or "", limit=limit + 1)
+    node_id, compliance_type = ctx.cursor(req) or ("", "")
+    found = _page(ctx, conditions, (node_id, compliance_type), limit + 1)
     page = found[:limit]
-    executions = compliance.executions(ctx.tx, [v.node_id for v in page])
-    more = page[-1].node_id if len(found) > limit else None
+    judged = [row.node_id for row in page if isinstance(row, Verdict)]
+    executions = compliance.executions(ctx.tx, judged)
+    more = list(_place(page[-1])) if len(found) > limit else None
     return {
-        "ResourceComplianceSummaryItems": [_resource_to(v, executions[v.node_id]) for v in page],
+        "ResourceComplianceSummaryItems": [
+            _judged_to(row, executions[row.node_id]) if isinstance(row, Verdict) else _reported_to(row) for row in page
+        ],
         "NextToken": ctx.page(req, more),
     }
 
 
-def _resource_to(verdict: Verdict, execution: Execution) -> dict[str, Any]:
-    compliant = dict(zip(LEVELS, verdict.levels.compliant, strict=True))
-    non_compliant = dict(zip(LEVELS, verdict.levels.non_compliant, strict=True))
+def _page(
+    ctx: Context, conditions: Sequence[Condition], after: tuple[str, str], limit: int
+) -> list[Verdict | ReportSummary]:
+    """What is behind `after` (node, type), from both places together."""
+    node_id, compliance_type = after
+    judged = compliance.resource_page(
+        ctx.tx, ctx.scope, conditions, after=node_id, from_it=compliance_type < COMPLIANCE_TYPE, limit=limit
+    )
+    reported = compliance_reports.page(ctx.tx, ctx.scope, conditions, after=after, limit=limit)
+    found: list[Verdict | ReportSummary] = [*judged, *reported]
+    return sorted(found, key=_place)[:limit]
+
+
+def _place(row: Verdict | ReportSummary) -> tuple[str, str]:
+    return row.node_id, COMPLIANCE_TYPE if isinstance(row, Verdict) else row.compliance_type
+
+
+def _judged_to(verdict: Verdict, execution: Execution) -> dict[str, Any]:
     return {
         "ComplianceType": COMPLIANCE_TYPE,
         "ResourceType": RESOURCE_TYPE,
@@ -70,6 +95,33 @@ def _resource_to(verdict: Verdict, execution: Execution) -> dict[str, Any]:
         "Status": verdict.status,
         "OverallSeverity": verdict.overall_level,
         "ExecutionSummary": execution_to(execution),
+        **_levels_to(verdict.levels),
+    }
+
+
+def _reported_to(row: ReportSummary) -> dict[str, Any]:
+    return {
+        "ComplianceType": row.compliance_type,
+        "ResourceType": RESOURCE_TYPE,
+        "ResourceId": row.node_id,
+        "Status": row.status,
+        "OverallSeverity": row.overall_level,
+        "ExecutionSummary": {
+            "ExecutionTime": row.executed_at,
+            "ExecutionId": row.execution_id or None,
+            "ExecutionType": row.execution_type or None,
+        },
+        **_levels_to(row.levels),
+    }
+
+
+def _levels_to(levels: Levels) -> dict[str, Any]:
+    compliant = dict(zip(LEVELS, levels.compliant, strict=True))
+    return _sides_to(compliant, dict(zip(LEVELS, levels.non_compliant, strict=True)))
+
+
+def _sides_to(compliant: Mapping[ComplianceLevel, int], non_compliant: Mapping[ComplianceLevel, int]) -> dict[str, Any]:
+    return {
         "CompliantSummary": {
             "CompliantCount": sum(compliant.values()),
             "SeveritySummary": severity_summary(compliant),

@@ -1,33 +1,24 @@
-"""ListComplianceItems of one node: its patches, judged now from the facts that it last reported. Source: 7.1, 7.3."""
+"""ListComplianceItems of one node, of all types, and PutComplianceItems. Source: operations.md 7.2, 7.3 of the patches.
 
-from collections.abc import Mapping, Sequence
+Patches are judged now, from the facts that the node last reported; the others are as they were put.
+"""
+
+from collections.abc import Sequence
 from typing import Any
 
-from patchwright.api.compliance_fields import conditions_from, execution_to
+from patchwright.api.compliance_fields import conditions_from
+from patchwright.api.compliance_lines import ComplianceLine, compliance_lines
 from patchwright.api.context import Answer, Context, Request
 from patchwright.api.node_access import require_node
-from patchwright.api.patch_states import page_of_lines, patch_lines, wire_baseline_id
 from patchwright.api.registry import registry
-from patchwright.core.builtin_documents import BUILTIN
-from patchwright.core.compliance import (
-    COMPLIANCE_TYPE,
-    EXECUTION_TYPE,
-    RESOURCE_TYPE,
-    Condition,
-    holds,
-    instant_text,
-)
+from patchwright.core.compliance import RESOURCE_TYPE, holds, normal
+from patchwright.core.compliance_reports import Report
 from patchwright.core.errors import Invalid, InvalidId, Kind
-from patchwright.core.judgement import PatchLine
-from patchwright.core.values import PatchState
-from patchwright.flows.judge_node import JudgedNode, judge_node
-from patchwright.store import compliance, nodes
-from patchwright.store.compliance import Execution
+from patchwright.core.nodes import ManagedNode
+from patchwright.flows.put_compliance import PARTIAL, put_report, read_report
+from patchwright.store import nodes
 
 MAX_PAGE = 50
-_MAX_TITLE = 500
-_UPLOADED = {state: "".join(word.capitalize() for word in state.split("_")) for state in PatchState}
-"""States as an agent uploads them: `InstalledOther`. Source: patch-baselines.md 6.1."""
 ITEM_KEYS = (
     "ComplianceType", "ResourceType", "ResourceId", "Id", "Title", "Status", "Severity", "DocumentName",
     "DocumentVersion", "ExecutionTime", "ExecutionId", "ExecutionType", "PatchState", "PatchGroup", "PatchSeverity",
@@ -37,81 +28,55 @@ ITEM_KEYS = (
 
 @registry.serves("ListComplianceItems", reads=True)
 def list_compliance_items(ctx: Context, req: Request) -> Answer:
-    """The node's patches by title, with the baseline's level as severity; none for a node that can't be judged."""
+    """The node's items by type and title; no patches for a node that can't be judged."""
     node = nodes.get(ctx.tx, ctx.scope, _resource(req))
     require_node(ctx, node.id)
     conditions = conditions_from(req, ITEM_KEYS)
-    judged = judge_node(ctx.tx, node, ctx.now, ctx.service.apt_delays)
-    # A node whose first facts are not judged by the loop yet has no verdict, but its judgement is this one.
-    execution = compliance.executions(ctx.tx, [node.id]).get(node.id) or Execution(id=None, at=ctx.now)
-    common = _common(ctx, judged, execution)
-    lines = [line for line in patch_lines(judged) if _fits(line, common, conditions)]
-    page, token = page_of_lines(ctx, req, lines, MAX_PAGE)
-    return {"ComplianceItems": [_item_to(node.id, line, common, execution) for line in page], "NextToken": token}
+    found = compliance_lines(ctx, node)
+    lines = [line for line in found if all(holds(c, normal(c.key, line.texts.get(c.key, ""))) for c in conditions)]
+    after = ctx.cursor(req)
+    if after is not None:
+        lines = [line for line in lines if _place(line) > after]
+    limit = req.get("MaxResults", MAX_PAGE)
+    page = lines[:limit]
+    more = _place(page[-1]) if len(lines) > limit else None
+    return {"ComplianceItems": [line.wire for line in page], "NextToken": ctx.page(req, more)}
+
+
+def _place(line: ComplianceLine) -> list[Any]:
+    compliance_type, place = line.place
+    return [compliance_type, place]
 
 
 def _resource(req: Request) -> str:
     """The one node that is asked for. Raises Invalid for another resource type, InvalidId for no or several ids."""
-    other = sorted(set(req.get("ResourceTypes", ())) - {RESOURCE_TYPE})
-    if other:
-        raise Invalid(Kind.RESOURCE, f"'{other[0]}' is not a resource type here: {RESOURCE_TYPE}.")
+    for other in sorted(set(req.get("ResourceTypes", ())) - {RESOURCE_TYPE}):
+        raise _no_type(other)
     wanted: Sequence[str] = sorted(set(req.get("ResourceIds", ())))
     if len(wanted) != 1:
         raise InvalidId(Kind.RESOURCE, f"ResourceIds names one node, not {len(wanted)}.")
     return wanted[0]
 
 
-def _common(ctx: Context, judged: JudgedNode, execution: Execution) -> dict[str, str]:
-    """What is the same for all items of the node, under the names that filters use."""
-    return {
-        "ComplianceType": COMPLIANCE_TYPE,
-        "ResourceType": RESOURCE_TYPE,
-        "ResourceId": judged.node.id,
-        "DocumentName": execution.document,
-        "DocumentVersion": BUILTIN[execution.document].version if execution.document in BUILTIN else "",
-        "ExecutionTime": instant_text(execution.at),
-        "ExecutionId": execution.id or "",
-        "ExecutionType": EXECUTION_TYPE if execution.id is not None else "",
-        "PatchGroup": judged.governed.resolution.patch_group,
-        "PatchBaselineId": wire_baseline_id(judged.governed.baseline.id, ctx.scope.region),
-    }
+def _no_type(other: str) -> Invalid:
+    return Invalid(Kind.RESOURCE, f"'{other}' is not a resource type here: {RESOURCE_TYPE}.")
 
 
-def _fits(line: PatchLine, common: Mapping[str, str], conditions: Sequence[Condition]) -> bool:
-    mine = {
-        **common,
-        "PatchBaselineId": common["PatchBaselineId"].rpartition("/")[2],
-        "Id": line.patch_id,
-        "Title": line.title,
-        "Status": line.status or "",
-        "Severity": line.level,
-        "PatchState": line.state,
-        "PatchSeverity": line.severity,
-        "Classification": line.classification,
-    }
-    return all(holds(condition, mine[condition.key]) for condition in conditions)
+def _put_on(ctx: Context, req: Request) -> ManagedNode:
+    if req["ResourceType"] != RESOURCE_TYPE:
+        raise _no_type(req["ResourceType"])
+    node = nodes.get(ctx.tx, ctx.scope, req["ResourceId"])
+    require_node(ctx, node.id)
+    return node
 
 
-def _item_to(node_id: str, line: PatchLine, common: Mapping[str, str], execution: Execution) -> dict[str, Any]:
-    details = {name: common[name] for name in ("DocumentName", "DocumentVersion", "PatchBaselineId", "PatchGroup")}
-    details |= {
-        "PatchState": _UPLOADED[line.state],
-        "PatchSeverity": line.severity,
-        "Classification": line.classification,
-        "InstalledTime": instant_text(line.installed_at) if line.installed_at else "",
-    }
-    if line.cves:
-        details["CVEIds"] = ",".join(line.cves)
-    if execution.override_list:
-        details["InstallOverrideList"] = execution.override_list
-    return {
-        "ComplianceType": COMPLIANCE_TYPE,
-        "ResourceType": RESOURCE_TYPE,
-        "ResourceId": node_id,
-        "Id": line.patch_id,
-        "Title": line.title[:_MAX_TITLE],
-        "Status": line.status or "",
-        "Severity": line.level,
-        "ExecutionSummary": execution_to(execution),
-        "Details": details,
-    }
+def _read(ctx: Context, req: Request) -> Report:
+    _put_on(ctx, req)
+    return read_report(req)
+
+
+@registry.serves("PutComplianceItems", prepare=_read)
+def put_compliance_items(ctx: Context, req: Request) -> Answer:
+    """Replace the node's items of one type, or with UploadType PARTIAL those with the same ids."""
+    put_report(ctx.tx, _put_on(ctx, req), ctx.prepared, partial=req.get("UploadType") == PARTIAL, now=ctx.now)
+    return {}

@@ -51,6 +51,8 @@ class Context:
     snapshot_urls: SnapshotUrls
     sealer: Sealer
     service: Service
+    prepared: Any = None
+    """What the operation's `prepare` made of the request, where it has one."""
     touched: list[str] = field(default_factory=list)
     """Resources that the audit row names."""
 

@@ -104,10 +104,10 @@ def _count_filter(entry: Request) -> tuple[str, Operator, int]:
 def _states_to(ctx: Context, page: list[Verdict]) -> list[dict[str, Any]]:
     ids = [v.node_id for v in page]
     latest, without_reboot = runs.latest(ctx.tx, ids), runs.last_no_reboot_installs(ctx.tx, ids)
-    return [_state_to(ctx, v, latest.get(v.node_id), without_reboot.get(v.node_id)) for v in page]
+    return [state_to(ctx, v, latest.get(v.node_id), without_reboot.get(v.node_id)) for v in page]
 
 
-def _state_to(
+def state_to(
     ctx: Context, verdict: Verdict, run: PatchRun | None, no_reboot_install_at: datetime | None
 ) -> dict[str, Any]:
     """Counts and states are current; operation fields speak of the latest operation. Source: decisions.md 13."""
@@ -164,10 +164,10 @@ def patch_lines(judged: JudgedNode) -> list[PatchLine]:
     """The node's patches in the order in which they are listed: by title, then by id. None for an unjudged node."""
     if not isinstance(judged.outcome, Judgement):
         return []
-    return sorted(judged.outcome.lines, key=_place)
+    return sorted(judged.outcome.lines, key=place_of)
 
 
-def _place(line: PatchLine) -> list[Any]:
+def place_of(line: PatchLine) -> list[Any]:
     """Where the line stands. An id that its title begins with is left out: a host's names may be long, a token not."""
     begins = line.title.startswith(line.patch_id)
     return [line.title, len(line.patch_id) if begins else 0, "" if begins else line.patch_id]
@@ -179,10 +179,10 @@ def page_of_lines(
     """The page of `lines`, which are in their order, that the request asks for, and the token of the next one."""
     after = ctx.cursor(req)
     if after is not None:
-        lines = [line for line in lines if _place(line) > after]
+        lines = [line for line in lines if place_of(line) > after]
     limit = req.get("MaxResults", default)
     page = lines[:limit]
-    return page, ctx.page(req, _place(page[-1]) if len(lines) > limit else None)
+    return page, ctx.page(req, place_of(page[-1]) if len(lines) > limit else None)
 
 
 def _patch_to(line: PatchLine) -> dict[str, Any]:

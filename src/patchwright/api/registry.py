@@ -1,12 +1,15 @@
 """operation -> handler. The server refuses to start if the model and the handlers disagree."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from patchwright.api.context import Answer, Context, Request
+from patchwright.store.engine import Tx
 
 Handler = Callable[[Context, Request], Answer]
+Prepare = Callable[[Context, Request], Any]
+Parts = Callable[[Context, Any], Iterable[Callable[[Tx], None]]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,6 +22,11 @@ class Entry:
     reads: bool
     short: bool
     """It reads a few rows by their keys, whatever is asked."""
+    prepare: Prepare | None = None
+    """Runs first on a snapshot, without any lock, with every check that the handler makes; `ctx.prepared` has it."""
+    parts: Parts | None = None
+    """What is written ahead, of what was prepared: each part a transaction of its own, of bulk that nothing refers to
+    before the handler's."""
 
 
 class Registry:
@@ -28,7 +36,14 @@ class Registry:
         self.entries: dict[str, Entry] = {}
 
     def serves(
-        self, operation: str, *, reads: bool = False, short: bool = False, service: str = "ssm"
+        self,
+        operation: str,
+        *,
+        reads: bool = False,
+        short: bool = False,
+        service: str = "ssm",
+        prepare: Prepare | None = None,
+        parts: Parts | None = None,
     ) -> Callable[[Handler], Handler]:
         """Register the decorated function for `operation`; twice is a mistake found at import."""
 
@@ -36,7 +51,15 @@ class Registry:
             key = f"{service}:{operation}"
             if key in self.entries:
                 raise ValueError(f"{key} has two handlers")
-            self.entries[key] = Entry(operation=operation, service=service, handler=handler, reads=reads, short=short)
+            self.entries[key] = Entry(
+                operation=operation,
+                service=service,
+                handler=handler,
+                reads=reads,
+                short=short,
+                prepare=prepare,
+                parts=parts,
+            )
             return handler
 
         return register

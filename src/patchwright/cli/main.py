@@ -11,6 +11,7 @@ from patchwright.cli import (
     activation,
     compliance,
     enrol,
+    inventory,
     nodes,
     patch,
     plan,
@@ -47,6 +48,7 @@ def parser() -> argparse.ArgumentParser:
     plan.add_plan(commands)
     patch.add_patch(commands)
     compliance.add_compliance(commands)
+    inventory.add_inventory(commands)
     why.add_why(commands)
     schedule.add_schedule(commands)
     windows.add_windows(commands)

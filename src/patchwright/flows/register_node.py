@@ -11,7 +11,7 @@ from patchwright.core.tags import TaggedType
 from patchwright.core.values import NodeId, Scope
 from patchwright.flows.advance_command import settle
 from patchwright.flows.ports import Ids
-from patchwright.store import activations, commands, judgements, nodes, tags
+from patchwright.store import activations, commands, compliance_reports, inventory, judgements, nodes, tags
 from patchwright.store.engine import Tx
 
 log = logging.getLogger(__name__)
@@ -48,9 +48,9 @@ def register_node(
 
 
 def deregister_node(tx: Tx, scope: Scope, node_id: str, now: datetime) -> None:
-    """End a node: its tags and compliance go, its open invocations become Undeliverable, its id is never reused.
+    """End a node: its tags, inventory and compliance go, and its open invocations become Undeliverable.
 
-    Raises NotFound. Source: operations.md 7.3.
+    Its id is never reused. Raises NotFound. Source: operations.md 7.3.
     """
     node = nodes.get(tx, scope, node_id)
     for invocation in commands.open_of_node(tx, node.id):
@@ -65,5 +65,7 @@ def deregister_node(tx: Tx, scope: Scope, node_id: str, now: datetime) -> None:
         settle(tx, invocation.command_id)
     tags.remove_all(tx, scope, TaggedType.MANAGED_INSTANCE, node.id)
     judgements.forget_node(tx, node.id)
+    inventory.forget_node(tx, node.id)
+    compliance_reports.forget_node(tx, node.id)
     nodes.deregister(tx, node.id, now)
     tx.wake(f"node:{node.id}")

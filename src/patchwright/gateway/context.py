@@ -1,6 +1,6 @@
 """What a handler of the node's door is given, and how handlers are registered."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -50,12 +50,15 @@ class NodeContext:
 Prepare = Callable[[NodeContext, Request], Any]
 Handle = Callable[[NodeContext, Request, Any], Answer]
 Poll = Callable[[NodeContext, Request], bool]
+Parts = Callable[[NodeContext, Any], Iterable[Callable[[Tx], None]]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Door:
     """A handler. `prepare` runs first on a snapshot, without any lock, and its result is passed on.
 
+    `parts` says of that result what is written ahead, each part in a transaction of its own: bulk that nothing refers
+    to before the handler's own transaction.
     `ready` makes it a long poll: the edge parks the call, outside any transaction, until it answers True.
     """
 
@@ -63,6 +66,7 @@ class Door:
     proof: Proof
     handle: Handle
     prepare: Prepare | None = None
+    parts: Parts | None = None
     ready: Poll | None = None
 
 
@@ -70,14 +74,19 @@ doors: dict[str, Door] = {}
 
 
 def door(
-    target: str, proof: Proof, *, prepare: Prepare | None = None, ready: Poll | None = None
+    target: str,
+    proof: Proof,
+    *,
+    prepare: Prepare | None = None,
+    parts: Parts | None = None,
+    ready: Poll | None = None,
 ) -> Callable[[Handle], Handle]:
     """Register the decorated function for `target`; twice is a mistake found at import."""
 
     def register(handle: Handle) -> Handle:
         if target in doors:
             raise ValueError(f"{target} has two handlers")
-        doors[target] = Door(target=target, proof=proof, handle=handle, prepare=prepare, ready=ready)
+        doors[target] = Door(target=target, proof=proof, handle=handle, prepare=prepare, parts=parts, ready=ready)
         return handle
 
     return register

@@ -16,6 +16,7 @@ from starlette.websockets import WebSocket
 from patchwright.core import enrol_script
 from patchwright.loops.commands import CommandsLoop
 from patchwright.loops.driver import Driver, Loop
+from patchwright.loops.inventory import InventoryLoop
 from patchwright.loops.judging import JudgingLoop
 from patchwright.loops.retention import RetentionLoop
 from patchwright.loops.windows import WindowsLoop
@@ -81,6 +82,7 @@ class Application:
                     ).turn,
                     wakes=frozenset({"windows", "ended-commands"}),
                 ),
+                Loop(name="inventory", turn=InventoryLoop(state.store).turn, wakes=frozenset({"inventory"})),
                 Loop(name="retention", turn=RetentionLoop(state.store, Retention()).turn, wakes=frozenset()),
             ],
             state.clock.now,

@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from concurrent.futures import Future
 from datetime import datetime
 from typing import Any, TypeVar
@@ -96,9 +96,14 @@ class Dispatcher:
     ) -> Mapping[str, Any]:
         state = self._state
         now = state.clock.now()
+        prepared: Any = None
+
+        def context(tx: Tx) -> Context:
+            return self._context(tx, entry, caller, request_id, now)
 
         def work(tx: Tx) -> Mapping[str, Any]:
-            ctx = self._context(tx, entry, caller, request_id, now)
+            ctx = context(tx)
+            ctx.prepared = prepared
             answer = entry.handler(ctx, request)
             if not ctx.touched:
                 # No resource was asked for, so the operation must be allowed on all of them: deny by default.
@@ -115,6 +120,12 @@ class Dispatcher:
                 )
             return answer
 
+        if entry.prepare is not None:
+            prepare = entry.prepare
+            prepared = await _outcome(state.store.submit_read(lambda tx: prepare(context(tx), request)))
+        if entry.parts is not None:
+            ahead = entry.parts
+            await self._write_parts(lambda tx: ahead(context(tx), prepared))
         if entry.reads:
             return await _outcome(state.store.submit_read(work, short=entry.short))
         return await _outcome(state.store.submit_write(work))
@@ -157,9 +168,17 @@ class Dispatcher:
         if found.prepare is not None:
             prepare = found.prepare
             prepared = await asyncio.wrap_future(state.store.submit_read(lambda tx: prepare(context(tx), request)))
+            if found.parts is not None:
+                parts = found.parts
+                await self._write_parts(lambda tx: parts(context(tx), prepared))
         return await asyncio.wrap_future(
             state.store.submit_write(lambda tx: found.handle(context(tx), request, prepared))
         )
+
+    async def _write_parts(self, parts: Callable[[Tx], Iterable[Callable[[Tx], None]]]) -> None:
+        """One after the other, so that others' writes come in between."""
+        for part in await asyncio.wrap_future(self._state.store.submit_read(lambda tx: list(parts(tx)))):
+            await asyncio.wrap_future(self._state.store.submit_write(part))
 
     async def _park(self, found: Door, channel: str, context: Any, request: Mapping[str, Any]) -> None:
         """Wait until there is something to hand out, or the poll's time is over."""

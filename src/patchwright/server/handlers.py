@@ -13,6 +13,9 @@ from patchwright.api import (
     document_shares,
     documents,
     explain,
+    inventory,
+    inventory_deletions,
+    inventory_put,
     node_list,
     nodes,
     patch_groups,
@@ -27,8 +30,10 @@ from patchwright.api import (
     windows,
 )
 from patchwright.api.registry import registry
+from patchwright.gateway import compliance as own_compliance
 from patchwright.gateway import credentials, messages, snapshots, worker
 from patchwright.gateway import documents as sent_documents
+from patchwright.gateway import inventory as own_inventory
 from patchwright.gateway.context import doors
 from patchwright.wire.model import Models, Operation
 
@@ -45,6 +50,9 @@ MODULES = (
     document_shares,
     documents,
     explain,
+    inventory,
+    inventory_deletions,
+    inventory_put,
     node_list,
     nodes,
     patch_groups,
@@ -59,6 +67,8 @@ MODULES = (
     windows,
     credentials,
     messages,
+    own_compliance,
+    own_inventory,
     sent_documents,
     snapshots,
     worker,

@@ -29,6 +29,8 @@ MAX_BODY = 1_048_576
 MAX_FACTS_BODY = 33_554_432
 """A report of 65,535 packages has about 10 MB; operators' requests never come near their own limit."""
 MAX_DRAINED = 67_108_864
+MAX_ITEMS_BODY = 16_777_216
+"""Items of 8 Mi characters and what frames them; one that is larger than that hears so by the operation's own error."""
 MAX_PLAN_BODY = 8_388_608
 """Closures that name 75,000 packages. Those of 250 targets, tried one after the other, name 31,000 co-targets."""
 LIMITS = {
@@ -36,6 +38,8 @@ LIMITS = {
     "Patchwright.ReportFacts": MAX_FACTS_BODY,
     "Patchwright.SettlePlan": MAX_PLAN_BODY,
     "Patchwright.PutOverride": MAX_PLAN_BODY,
+    "AmazonSSM.PutInventory": MAX_ITEMS_BODY,
+    "AmazonSSM.PutComplianceItems": MAX_ITEMS_BODY,
 }
 """Operations whose requests may be larger than MAX_BODY."""
 
@@ -126,7 +130,8 @@ class Edge:
             case WireError():
                 return failure
             case DomainError():
-                return WireError(code_of(failure, declared), failure.message)
+                members = {"TypeName": failure.id} if failure.id else None
+                return WireError(code_of(failure, declared), failure.message, members=members)
             case StoreUnavailable():
                 log.error("request %s: %s", request_id, failure)
                 return WireError(
@@ -144,7 +149,7 @@ class Edge:
             status, body = sts.render_error(error, request_id)
             return Response(body, status_code=status, media_type=sts.CONTENT_TYPE)
         known = self._state.models.errors_of(operation) if isinstance(operation, Operation) else {}
-        rendered = render.render_error(error, known)
+        rendered = render.render_error(error, known, error.members)
         return Response(
             rendered.body,
             # A status that the edge chose (413, 501, 503) stands; a modelled one is the model's.

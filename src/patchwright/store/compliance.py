@@ -38,10 +38,30 @@ _LATEST = (
     .scalar_subquery()
 )
 _executed_at = func.coalesce(patch_run.c.ended_at, patch_run.c.facts_at, node_seen.c.facts_at, _v.judged_at)
-_RANK = case(*((_v.overall_level == level, level.rank) for level in ComplianceLevel), else_=0)
+
+
+def level_rank(column: ColumnElement[Any]) -> ColumnElement[Any]:
+    """A level as its rank, which orders."""
+    return case(*((column == level, level.rank) for level in ComplianceLevel), else_=0)
+
+
+def constant(text: str) -> ColumnElement[Any]:
+    """What is the same in every row."""
+    return literal(text, String)
+
+
+_RANK = level_rank(_v.overall_level)
+NODE_TEXTS: Mapping[str, ColumnElement[Any]] = {
+    "AWS:InstanceInformation.PlatformType": func.coalesce(node.c.platform_type, ""),
+    "AWS:InstanceInformation.PlatformName": func.coalesce(node.c.platform_name, ""),
+    "AWS:InstanceInformation.PlatformVersion": func.coalesce(node.c.platform_version, ""),
+    "AWS:InstanceInformation.ComputerName": func.coalesce(node.c.computer_name, ""),
+    "AWS:InstanceInformation.AgentVersion": func.coalesce(node.c.agent_version, ""),
+}
+"""What filters may ask of the node itself."""
 _TEXTS: Mapping[str, ColumnElement[Any]] = {
-    "ComplianceType": literal(COMPLIANCE_TYPE, String),
-    "ResourceType": literal(RESOURCE_TYPE, String),
+    "ComplianceType": constant(COMPLIANCE_TYPE),
+    "ResourceType": constant(RESOURCE_TYPE),
     "Status": _v.status,
     "OverallSeverity": _v.overall_level,
     "Severity": _v.overall_level,
@@ -52,11 +72,7 @@ _TEXTS: Mapping[str, ColumnElement[Any]] = {
     "ExecutionId": func.coalesce(patch_run.c.snapshot_id, ""),
     "ExecutionType": case((patch_run.c.id.is_not(None), EXECUTION_TYPE), else_=""),
     "AWS:InstanceInformation.InstanceId": _v.node_id,
-    "AWS:InstanceInformation.PlatformType": func.coalesce(node.c.platform_type, ""),
-    "AWS:InstanceInformation.PlatformName": func.coalesce(node.c.platform_name, ""),
-    "AWS:InstanceInformation.PlatformVersion": func.coalesce(node.c.platform_version, ""),
-    "AWS:InstanceInformation.ComputerName": func.coalesce(node.c.computer_name, ""),
-    "AWS:InstanceInformation.AgentVersion": func.coalesce(node.c.agent_version, ""),
+    **NODE_TEXTS,
 }
 SUMMARY_KEYS = (*_TEXTS, TIME_KEY)
 """What summaries can be filtered by."""
@@ -77,9 +93,12 @@ class Execution:
     document: str = ""
 
 
-def resource_page(tx: Tx, scope: Scope, conditions: Sequence[Condition], *, after: str, limit: int) -> list[Verdict]:
-    """Judged nodes that fulfil all conditions, in id order, those behind `after`."""
-    statement = _filtered(tx, select(verdict).select_from(verdict), scope, conditions).where(_v.node_id > after)
+def resource_page(
+    tx: Tx, scope: Scope, conditions: Sequence[Condition], *, after: str, from_it: bool, limit: int
+) -> list[Verdict]:
+    """Judged nodes that fulfil all conditions, in id order, those behind `after`, or from it on."""
+    behind = _v.node_id >= after if from_it else _v.node_id > after
+    statement = _filtered(tx, select(verdict).select_from(verdict), scope, conditions).where(behind)
     return _verdicts(tx, statement.order_by(_v.node_id).limit(limit))
 
 
@@ -157,8 +176,15 @@ def _with_run(statement: Any) -> Any:
 def _test(tx: Tx, condition: Condition) -> ColumnElement[bool]:
     """A condition as SQL; it means what `core.compliance.holds` says of one value."""
     if condition.key == TIME_KEY:
-        return _time_test(condition)
-    column, values = _TEXTS[condition.key], condition.values
+        return time_test(condition, _executed_at)
+    return text_test(tx, condition, _TEXTS[condition.key], _RANK)
+
+
+def text_test(
+    tx: Tx, condition: Condition, column: ColumnElement[Any], rank: ColumnElement[Any]
+) -> ColumnElement[bool]:
+    """A condition on a text in a column; `rank` is what a severity is ordered by."""
+    values = condition.values
     match condition.operator:
         case Operator.EQUAL:
             return column.in_(values)
@@ -167,7 +193,7 @@ def _test(tx: Tx, condition: Condition) -> ColumnElement[bool]:
         case Operator.BEGIN_WITH:
             return or_(*(func.substr(column, 1, len(v)) == v for v in values))
         case operator if condition.key in SEVERITY_KEYS:
-            return or_(*(_COMPARE[operator](_RANK, ComplianceLevel(v).rank) for v in values))
+            return or_(*(_COMPARE[operator](rank, ComplianceLevel(v).rank) for v in values))
         case operator:
             return or_(*(_COMPARE[operator](by_code_point(tx, column), v) for v in values))
 
@@ -177,27 +203,23 @@ def by_code_point(tx: Tx, column: ColumnElement[Any]) -> ColumnElement[Any]:
     return collate(column, "C") if tx.connection.dialect.name == "postgresql" else column
 
 
-def _time_test(condition: Condition) -> ColumnElement[bool]:
-    """Instants count to the second, as they are shown."""
+def time_test(condition: Condition, moment: ColumnElement[Any]) -> ColumnElement[bool]:
+    """A condition on an instant. Instants count to the second, as they are shown."""
     starts = [datetime.fromisoformat(v) for v in condition.values]
-    within = or_(*(and_(_at_least(s), _before(s + _SECOND)) for s in starts))
+    within = or_(*(and_(moment >= _instant(s), moment < _instant(s + _SECOND)) for s in starts))
     match condition.operator:
         case Operator.EQUAL:
             return within
         case Operator.NOT_EQUAL:
             return not_(within)
         case Operator.LESS_THAN:
-            return or_(*(_before(s) for s in starts))
+            return or_(*(moment < _instant(s) for s in starts))
         case _:
-            return or_(*(_at_least(s + _SECOND) for s in starts))
+            return or_(*(moment >= _instant(s + _SECOND) for s in starts))
 
 
-def _before(moment: datetime) -> ColumnElement[bool]:
-    return _executed_at < literal(moment, _v.judged_at.type)
-
-
-def _at_least(moment: datetime) -> ColumnElement[bool]:
-    return _executed_at >= literal(moment, _v.judged_at.type)
+def _instant(moment: datetime) -> ColumnElement[Any]:
+    return literal(moment, _v.judged_at.type)
 
 
 _COMPARE: Mapping[Operator, Callable[[Any, Any], ColumnElement[bool]]] = {

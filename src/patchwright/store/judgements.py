@@ -60,6 +60,12 @@ def pack_levels(levels: Levels) -> bytes:
     return _LEVELS.pack(*levels.compliant, *levels.non_compliant)
 
 
+def unpack_levels(packed: bytes) -> Levels:
+    """What `pack_levels` was given."""
+    numbers = _LEVELS.unpack(packed)
+    return Levels(compliant=numbers[: len(LEVELS)], non_compliant=numbers[len(LEVELS) :])
+
+
 def find(tx: Tx, node_id: str) -> Verdict | None:
     found = find_many(tx, [node_id])
     return found[0] if found else None
@@ -198,11 +204,10 @@ def verdict_from(row: Any) -> Verdict:
     """A verdict of a row of its table."""
     values = dict(row)
     scope = Scope(account=values.pop("account"), region=values.pop("region"))
-    levels = _LEVELS.unpack(values.pop("levels"))
     return Verdict(
         scope=scope,
         counts=Counts(**{name: values.pop(name) for name in _COUNT_NAMES}),
-        levels=Levels(compliant=levels[: len(LEVELS)], non_compliant=levels[len(LEVELS) :]),
+        levels=unpack_levels(values.pop("levels")),
         status=ComplianceStatus(values.pop("status")),
         overall_level=ComplianceLevel(values.pop("overall_level")),
         **values,

@@ -10,6 +10,7 @@ from patchwright.store import client_tokens, window_executions
 from patchwright.store.engine import Tx
 from patchwright.store.tables import (
     command,
+    compliance_report,
     invocation,
     invocation_step,
     node_facts,
@@ -48,6 +49,7 @@ def forget(tx: Tx, kept: Retention, now: datetime) -> int:
     gone += window_executions.forget(tx, now - kept.windows, limit=STEP // 10)
     gone += _closed_facts(tx, now - kept.facts)
     gone += _reports(tx, now - kept.commands) + _runs(tx, now - kept.runs)
+    gone += _past_reports(tx, now - kept.facts)
     return gone + _commands(tx, now - kept.commands)
 
 
@@ -62,6 +64,11 @@ def _oldest(tx: Tx, table: Table, column: str, before: datetime) -> int:
 def _closed_facts(tx: Tx, before: datetime) -> int:
     old = select(node_facts.c.id).where(node_facts.c.valid_to < before).limit(STEP)
     return tx.execute(node_facts.delete().where(node_facts.c.id.in_(old.scalar_subquery()))).rowcount
+
+
+def _past_reports(tx: Tx, before: datetime) -> int:
+    old = select(compliance_report.c.id).where(compliance_report.c.valid_to < before).limit(STEP // 10)
+    return tx.execute(compliance_report.delete().where(compliance_report.c.id.in_(old.scalar_subquery()))).rowcount
 
 
 def _commands(tx: Tx, before: datetime) -> int:

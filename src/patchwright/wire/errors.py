@@ -5,18 +5,22 @@ Source: spec/operations.md 1.3.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 
 class WireError(Exception):
     """A request that is refused before any handler sees it: the code and text that the client gets.
 
     `status` is the HTTP status. The text may quote the request (cut and made printable), never a secret.
+    `members`: what the error's shape may have besides, such as TypeName.
     """
 
-    def __init__(self, code: str, message: str, status: int = 400) -> None:
+    def __init__(self, code: str, message: str, status: int = 400, members: Mapping[str, str] | None = None) -> None:
         super().__init__(f"{code}: {message}")
         self.code = code
         self.message = message
         self.status = status
+        self.members = members or {}
 
 
 class SerializationError(WireError):

@@ -7,6 +7,7 @@ from patchwright.store.tables.accounts import access_key, account, audit, client
 from patchwright.store.tables.base import metadata
 from patchwright.store.tables.baselines import baseline, baseline_version, default_baseline, patch_group
 from patchwright.store.tables.commands import command, invocation, invocation_step, reply_seen
+from patchwright.store.tables.compliance import compliance_report
 from patchwright.store.tables.documents import document, document_share, document_version
 from patchwright.store.tables.facts import (
     first_seen,
@@ -19,6 +20,15 @@ from patchwright.store.tables.facts import (
     pkgver,
     repository,
     upset,
+)
+from patchwright.store.tables.inventory import (
+    inventory_deletion,
+    inventory_item,
+    inventory_member,
+    inventory_row,
+    inventory_schema,
+    inventory_set,
+    inventory_value,
 )
 from patchwright.store.tables.nodes import activation, node
 from patchwright.store.tables.patches import available_patch, available_word, patch_snapshot
@@ -44,6 +54,7 @@ __all__ = [
     "baseline_version",
     "client_token",
     "command",
+    "compliance_report",
     "default_baseline",
     "document",
     "document_share",
@@ -53,6 +64,13 @@ __all__ = [
     "first_seen",
     "hoststate",
     "instset",
+    "inventory_deletion",
+    "inventory_item",
+    "inventory_member",
+    "inventory_row",
+    "inventory_schema",
+    "inventory_set",
+    "inventory_value",
     "invocation",
     "invocation_step",
     "line",
