@@ -59,11 +59,12 @@ def note(
     now: datetime,
 ) -> None:
     """Keep what a node has on offer. What is known already, in the same words, is not written."""
-    known = tx.cache(f"on offer: {scope.account} {scope.region} {product}", limit=CACHED)
-    new = [version for version in versions if version not in known]
+    # One memory for all products: how many there are is what hosts say.
+    known = tx.cache("patches on offer", limit=CACHED)
+    new = {key: key[-1] for v in versions if (key := (scope, product, v)) not in known}
     if not new:
         return
-    for some in _chunks(new):
+    for some in _chunks(list(new.values())):
         _note(tx, scope, system, product, some, now)
     tx.after_commit(lambda: known.update(dict.fromkeys(new)))
 
