@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     Row = Dict[str, str]
 
-_ADDRESS, _MASK = 0x8915, 0x891B  # SIOCGIFADDR, SIOCGIFNETMASK: linux/sockios.h
+_ADDRESS, _MASK, _HARDWARE = 0x8915, 0x891B, 0x8927  # SIOCGIFADDR, SIOCGIFNETMASK, SIOCGIFHWADDR: linux/sockios.h
 _MAX_FREQUENCY = "/sys/devices/system/cpu/cpu0/cpufreq/cpuinfo_max_freq"
 
 
@@ -25,11 +25,11 @@ def network() -> "Iterator[Row]":
     """One row for each interface but the loopback."""
     lines = platform.small_file("/etc/resolv.conf").split("\n")
     dns = ",".join(line.split()[1] for line in lines if line.startswith("nameserver ") and len(line.split()) > 1)
-    for name in sorted(os.listdir("/sys/class/net")):
+    for name in sorted(name for _, name in socket.if_nameindex()):
         if name != "lo":
             yield {
                 "Name": name,
-                "MacAddress": platform.small_file("/sys/class/net/%s/address" % name).strip(),
+                "MacAddress": _mac(name),
                 "IPV4": _ipv4(name, _ADDRESS),
                 "SubnetMask": _ipv4(name, _MASK),
                 "Gateway": _gateway(name),
@@ -39,14 +39,24 @@ def network() -> "Iterator[Row]":
 
 
 def _ipv4(name: str, what: int) -> str:
+    answer = _ask(name, what)
+    return socket.inet_ntoa(answer[20:24]) if answer else ""
+
+
+def _mac(name: str) -> str:
+    return ":".join("%02x" % byte for byte in _ask(name, _HARDWARE)[18:24])
+
+
+def _ask(name: str, what: int) -> bytes:
+    """What the kernel says of an interface: a struct ifreq; nothing if it has no such thing."""
     import fcntl
 
     request = struct.pack("256s", os.fsencode(name)[:15])
     try:
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-            return socket.inet_ntoa(fcntl.ioctl(probe.fileno(), what, request)[20:24])
+            return fcntl.ioctl(probe.fileno(), what, request)
     except OSError:
-        return ""  # it has none
+        return b""
 
 
 def _ipv6(name: str) -> str:

@@ -1,4 +1,4 @@
-"""`patchwright compliance`: how the fleet fares by group, system, baseline or severity, and one node's patches."""
+"""`patchwright compliance`: how the fleet fares by group, system, baseline, severity or type, and one node's items."""
 
 import argparse
 from collections.abc import Mapping, Sequence
@@ -12,6 +12,7 @@ from patchwright.client.calls import Client
 
 NAME = "patchwright compliance"
 PAGE = 50
+LEVELS = ("CRITICAL", "HIGH", "MEDIUM", "LOW", "INFORMATIONAL", "UNSPECIFIED")
 GROUPINGS = {
     "patch-group": "PatchGroup",
     "operating-system": "OperatingSystem",
@@ -26,16 +27,18 @@ _GROUP_MEMBERS = (
     "Nodes", "Compliant", "NonCompliant", "Unjudged", "NotScanned", "Missing", "Failed", "InstalledPendingReboot",
     "InstalledRejected", "CriticalNonCompliant", "SecurityNonCompliant", "OtherNonCompliant",
 )  # fmt: skip
-ITEM_COLUMNS = ("PATCH", "STATE", "STATUS", "LEVEL", "CLASSIFICATION", "SEVERITY", "INSTALLED", "TITLE")
+BY_TYPE = "type"
+TYPE_COLUMNS = ("TYPE", "COMPLIANT", "NOT COMPLIANT", *LEVELS)
+ITEM_COLUMNS = ("TYPE", "ITEM", "STATE", "STATUS", "LEVEL", "CLASSIFICATION", "SEVERITY", "INSTALLED", "TITLE")
 _NONE = "-"
 
 
 def add_compliance(commands: Any) -> None:
     """Define `compliance`."""
-    text = "show how many nodes are compliant, or the patches of one node; exit code 2 if not all are"
+    text = "show how many nodes are compliant, or the items of one node; exit code 2 if not all are"
     parser = add_command(commands, "compliance", text, run_compliance)
     parser.add_argument("node", metavar="NODE", nargs="?", help="its id, or its name if no other node has it")
-    parser.add_argument("--by", choices=list(GROUPINGS), help="what to group nodes by; default: patch-group")
+    parser.add_argument("--by", choices=[*GROUPINGS, BY_TYPE], help="what to group nodes by; default: patch-group")
     parser.add_argument("--non-compliant", action="store_true", help="of a node: only what counts against it")
     add_client_options(parser)
 
@@ -45,9 +48,31 @@ def run_compliance(args: argparse.Namespace) -> int:
     if args.node and args.by:
         raise Failed("--by groups nodes: it does not go with NODE", USAGE)
     if args.non_compliant and not args.node:
-        raise Failed("--non-compliant is about the patches of one node: name it", USAGE)
+        raise Failed("--non-compliant is about the items of one node: name it", USAGE)
     client = client_of(args)
-    return _node(client, args) if args.node else _groups(client, args)
+    if args.node:
+        return _node(client, args)
+    return _types(client, args) if args.by == BY_TYPE else _groups(client, args)
+
+
+def _types(client: Client, args: argparse.Namespace) -> int:
+    """A row for each compliance type, Patch and what others have put; the levels are of nodes that are not compliant.
+
+    0 only if no node is not compliant: who has no items of a type is in no row.
+    """
+    found = list(client.pages("ssm", "ListComplianceSummaries", "ComplianceSummaryItems", MaxResults=PAGE))
+    show(args.output, found, TYPE_COLUMNS, [_type_row(one) for one in found])
+    if not found:
+        complain(NAME, "no node has compliance items in this account and region")
+        return ERROR
+    return OK if not any(member(one, "NonCompliantSummary", "NonCompliantCount") for one in found) else NOT_COMPLIANT
+
+
+def _type_row(one: Mapping[str, Any]) -> Sequence[Any]:
+    bad = one["NonCompliantSummary"]
+    levels = [bad["SeveritySummary"][f"{level.capitalize()}Count"] for level in LEVELS]
+    good = member(one, "CompliantSummary", "CompliantCount")
+    return [one["ComplianceType"], good, bad["NonCompliantCount"], *levels]
 
 
 def _groups(client: Client, args: argparse.Namespace) -> int:
@@ -82,13 +107,16 @@ def _node(client: Client, args: argparse.Namespace) -> int:
         )
     )
     show(args.output, items, ITEM_COLUMNS, [_row(item) for item in items])
-    if not items:
-        return _without_items(client, node_id)
-    return NOT_COMPLIANT if any(item.get("Status") == "NON_COMPLIANT" for item in items) else OK
+    if any(item.get("Status") == "NON_COMPLIANT" for item in items):
+        return NOT_COMPLIANT
+    # What others found says nothing of the patches.
+    has_patches = any(item.get("ComplianceType") == "Patch" for item in items)
+    return OK if has_patches else _without_patches(client, node_id)
 
 
 def _row(item: Mapping[str, Any]) -> Sequence[Any]:
     return [
+        item.get("ComplianceType"),
         item.get("Id"),
         member(item, "Details", "PatchState"),
         item.get("Status"),
@@ -100,8 +128,8 @@ def _row(item: Mapping[str, Any]) -> Sequence[Any]:
     ]
 
 
-def _without_items(client: Client, node_id: str) -> int:
-    """No item is the answer for a compliant node when only the others were asked for, and for one that is unjudged."""
+def _without_patches(client: Client, node_id: str) -> int:
+    """No patch is the answer for a compliant node when only the others were asked for, and for one that is unjudged."""
     found = client.call("patchwright", "DescribeNodePatches", NodeId=node_id)
     if found.get("Compliance") == "COMPLIANT":
         return OK

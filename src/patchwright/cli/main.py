@@ -6,7 +6,7 @@ import sys
 from typing import Any, NoReturn
 
 from patchwright import __version__
-from patchwright.cli import access_key, activation, compliance, nodes, patch, plan, scan, serve, up, why
+from patchwright.cli import access_key, activation, compliance, inventory, nodes, patch, plan, scan, serve, up, why
 from patchwright.cli.exits import ERROR, USAGE, Failed
 from patchwright.cli.output import complain
 from patchwright.client.errors import CallFailed
@@ -33,6 +33,7 @@ def parser() -> argparse.ArgumentParser:
     plan.add_plan(commands)
     patch.add_patch(commands)
     compliance.add_compliance(commands)
+    inventory.add_inventory(commands)
     why.add_why(commands)
     activation.add_activation(commands)
     access_key.add_access_key(commands)

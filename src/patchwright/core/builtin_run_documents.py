@@ -8,6 +8,7 @@ from typing import Any
 from patchwright.core.documents import Document
 
 RUN_SHELL_SCRIPT = "AWS-RunShellScript"
+GATHER_INVENTORY = "AWS-GatherSoftwareInventory"
 UPDATE_AGENT = "AWS-UpdateSSMAgent"
 _EXECUTION_TIMEOUT = {
     "type": "String",
@@ -85,7 +86,7 @@ def _inventory_document() -> Document:
     }
     texts = {name: {"type": "String", "default": ""} for name in ("files", "windowsRegistry")}
     return Document(
-        name="AWS-GatherSoftwareInventory",
+        name=GATHER_INVENTORY,
         version="1",
         type="Policy",
         content={

@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from patchwright.core.builtin_run_documents import GATHER_INVENTORY
 from patchwright.core.commands import Command, Details, Invocation, StepResult
 from patchwright.core.document_content import MAX_CONTENT
 from patchwright.core.document_parameters import check_parameters
@@ -20,6 +21,8 @@ from patchwright.store import commands, nodes
 from patchwright.store.engine import Tx
 
 DEFAULT_TIMEOUT_SECONDS = 3_600
+SENDABLE_POLICIES = frozenset({GATHER_INVENTORY})
+"""Policies are for associations; this one may be sent as well, so that inventory is there when it is wanted."""
 MAX_NAME = 200
 """Of a document's name or ARN as commands keep it."""
 
@@ -29,7 +32,7 @@ def check_document(document: Document, *, sha256: str | None) -> None:
 
     `sha256` is the hash that the caller expects its content to have.
     """
-    if document.type != "Command":
+    if document.type != "Command" and document.name not in SENDABLE_POLICIES:
         raise Invalid(
             Kind.DOCUMENT,
             f"Document {document.name} is of type {document.type}: commands are made of Command documents.",

@@ -111,9 +111,9 @@ def test_the_patches_of_a_node(api: ApiStub, patchwright: Run) -> None:
     code, out, errors = patchwright("compliance", WEB)
     assert (code, errors) == (2, "")
     head, bash, openssl = out.splitlines()
-    assert head.split()[:4] == ["PATCH", "STATE", "STATUS", "LEVEL"]
-    assert bash.split()[:4] == ["bash.amd64", "Installed", "COMPLIANT", "HIGH"]
-    assert openssl.split()[:4] == ["openssl.amd64", "Missing", "NON_COMPLIANT", "HIGH"]
+    assert head.split()[:4] == ["TYPE", "ITEM", "STATE", "STATUS"]
+    assert bash.split()[:5] == ["Patch", "bash.amd64", "Installed", "COMPLIANT", "HIGH"]
+    assert openssl.split()[:5] == ["Patch", "openssl.amd64", "Missing", "NON_COMPLIANT", "HIGH"]
     assert "\x1b" not in out
     (asked,) = api.requests("ListComplianceItems")
     assert (asked["ResourceIds"], asked["ResourceTypes"], asked["Filters"]) == ([WEB], ["ManagedInstance"], [])
@@ -162,3 +162,44 @@ def test_wrong_usage_ends_with_64_and_a_refusal_with_1(api: ApiStub, patchwright
     code, out, errors = patchwright("compliance")
     assert (code, out) == (1, "")
     assert "AccessDeniedException: not you\\u001b" in errors
+
+
+def _audit(status: str) -> dict[str, Any]:
+    return item("cis-1", status) | {"ComplianceType": "Custom:Audit", "Details": {}}
+
+
+def test_findings_of_others_count_and_do_not_stand_for_patches(api: ApiStub, patchwright: Run) -> None:
+    items = [_audit("COMPLIANT"), item("openssl.amd64")]
+    api.answers["ListComplianceItems"] = lambda _: {"ComplianceItems": items}
+    code, out, _ = patchwright("compliance", WEB)
+    assert code == 0
+    assert [line.split()[0] for line in out.splitlines()[1:]] == ["Custom:Audit", "Patch"]
+    items[0] = _audit("NON_COMPLIANT")
+    assert patchwright("compliance", WEB)[0] == 2
+    items[:] = [_audit("COMPLIANT")]
+    api.answers["DescribeNodePatches"] = {"Compliance": "UNJUDGED", "UnjudgedReason": "never reported"}
+    code, _, errors = patchwright("compliance", WEB)
+    assert (code, "never reported" in errors) == (2, True)
+
+
+def test_types_are_counted_with_the_levels_of_what_is_not_compliant(api: ApiStub, patchwright: Run) -> None:
+    levels = dict.fromkeys(("CriticalCount", "HighCount", "MediumCount", "LowCount", "InformationalCount"), 0)
+
+    def sums(kind: str, good: int, bad: int) -> dict[str, Any]:
+        return {
+            "ComplianceType": kind,
+            "CompliantSummary": {"CompliantCount": good, "SeveritySummary": {**levels, "UnspecifiedCount": good}},
+            "NonCompliantSummary": {"NonCompliantCount": bad, "SeveritySummary": {**levels, "UnspecifiedCount": bad}},
+        }
+
+    api.answers["ListComplianceSummaries"] = {"ComplianceSummaryItems": [sums("Custom:A", 2, 0), sums("Patch", 1, 1)]}
+    code, out, _ = patchwright("compliance", "--by", "type")
+    assert code == 2
+    assert [line.split() for line in out.splitlines()[1:]] == [
+        ["Custom:A", "2", "0", "0", "0", "0", "0", "0", "0"],
+        ["Patch", "1", "1", "0", "0", "0", "0", "0", "1"],
+    ]
+    api.answers["ListComplianceSummaries"] = {"ComplianceSummaryItems": [sums("Custom:A", 2, 0)]}
+    assert patchwright("compliance", "--by", "type")[0] == 0
+    api.answers["ListComplianceSummaries"] = {"ComplianceSummaryItems": []}
+    assert patchwright("compliance", "--by", "type")[0] == 1
