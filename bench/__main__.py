@@ -1,6 +1,6 @@
 """Every benchmark in one run: a table on the terminal, and bench/results.json.
 
-python -m bench [--only server,scan,scan-dnf,judge,rejudge,intake,commands,api]
+python -m bench [--only server,scan,scan-dnf,judge,rejudge,intake,commands,push,api]
 """
 
 import argparse
@@ -16,6 +16,7 @@ from bench import (
     bench_commands,
     bench_intake,
     bench_judge,
+    bench_push,
     bench_rejudge,
     bench_scan,
     bench_scan_dnf,
@@ -67,6 +68,7 @@ BENCHES = {
     "rejudge": bench_rejudge.measure,
     "intake": bench_intake.measure,
     "commands": bench_commands.measure,
+    "push": bench_push.measure,
     "api": bench_api.measure,
 }
 

@@ -55,8 +55,12 @@ def measure() -> list[Figure]:
         ),
         Figure(name="server first start", what="the same with the schema to be made", value=first, unit="s"),
         Figure(name="server idle", what="resident memory 3 s after start, SQLite", value=idle, unit="MB", limit=120.0),
-        Figure(name="agent at rest, RSS", what="in the long poll, system Python", value=rss, unit="MB", limit=24.0),
-        Figure(name="agent at rest, PSS", what="in the long poll, system Python", value=pss, unit="MB", limit=16.0),
+        Figure(
+            name="agent at rest, RSS", what="holding its push channel, system Python", value=rss, unit="MB", limit=24.0
+        ),
+        Figure(
+            name="agent at rest, PSS", what="holding its push channel, system Python", value=pss, unit="MB", limit=16.0
+        ),
     ]
 
 
@@ -64,7 +68,7 @@ def _agent_at_rest(lab: Lab) -> tuple[float, float]:
     agent = lab.enrolled_agent()
     try:
         deadline = time.monotonic() + 20
-        while lab.parked_polls() < 1 and time.monotonic() < deadline:
+        while lab.metric("patchwright_open_channels") < 1 and time.monotonic() < deadline:
             time.sleep(0.1)
         time.sleep(1)
         return resident_mb(agent.pid), resident_mb(agent.pid, "Pss")

@@ -86,15 +86,14 @@ class Lab:
     def client(self, service: str = "ssm") -> Any:
         return client(self.url, self.credentials(), service)
 
-    def enrolled_agent(self) -> subprocess.Popen[bytes]:
+    def enrolled_agent(self, *options: str, scan_only: bool = True) -> subprocess.Popen[bytes]:
         """Register the zipapp and start it by the system's own Python."""
         made = self.client().create_activation(IamRole="bench")
-        python = str(SYSTEM_PYTHON if SYSTEM_PYTHON.exists() else sys.executable)
         state = self.folder / "agent"
         environment = {**os.environ, "PATCHWRIGHT_ACTIVATION_CODE": made["ActivationCode"]}
         subprocess.run(
             [
-                python,
+                _python(),
                 AGENT,
                 "register",
                 "--server",
@@ -108,18 +107,26 @@ class Lab:
             check=True,
             stdout=subprocess.DEVNULL,
         )
+        return self.start_agent(*options, *(["--scan-only"] if scan_only else []))
+
+    def start_agent(self, *options: str) -> subprocess.Popen[bytes]:
+        """Start the enrolled agent."""
         process = subprocess.Popen(
-            [python, AGENT, "run", "--scan-only", "--state-dir", state],
+            [_python(), AGENT, "run", "--state-dir", self.folder / "agent", *options],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
         self.running.append(process)
         return process
 
-    def parked_polls(self) -> int:
-        """How many long polls the server holds."""
+    def metric(self, name: str) -> float:
+        """A metric without labels, as the server shows it now; 0 if it has none of the name."""
         with urllib.request.urlopen(f"{self.url}/metrics", timeout=5) as answer:
             for line in answer.read().decode().splitlines():
-                if line.startswith("patchwright_parked_polls "):
-                    return int(float(line.split()[1]))
-        return 0
+                if line.startswith(f"{name} "):
+                    return float(line.split()[1])
+        return 0.0
+
+
+def _python() -> str:
+    return str(SYSTEM_PYTHON if SYSTEM_PYTHON.exists() else sys.executable)

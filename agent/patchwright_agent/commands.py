@@ -55,10 +55,15 @@ def _parser() -> "argparse.ArgumentParser":
     register.add_argument("--region", default="local-1", help="the activation's region (default: local-1)")
     register.add_argument("--state-dir", metavar="DIR", help=folder)
     register.add_argument("--insecure-http", action="store_true", help="allow plain HTTP to another host (test labs)")
-    register.add_argument("--force", action="store_true", help="replace an identity that exists")
+    existing = register.add_mutually_exclusive_group()
+    existing.add_argument("--force", action="store_true", help="replace an identity that exists")
+    existing.add_argument(
+        "--keep", action="store_true", help="keep an identity that the server still takes; it uses up no activation"
+    )
 
     run = commands.add_parser("run", help="serve as a managed node until a signal")
     run.add_argument("--state-dir", metavar="DIR", help=folder)
+    run.add_argument("--no-push", action="store_true", help="poll only: open no WebSocket to the server")
     run.add_argument("--scan-only", action="store_true", help="obey Scan and nothing else: run no script of the server")
     run.add_argument("--once", action="store_true", help="end after one command, or 30 idle seconds")
     run.add_argument(
@@ -96,6 +101,7 @@ def _register(options: "argparse.Namespace") -> int:
         ca_file=options.ca_file,
         insecure_http=options.insecure_http,
         force=options.force,
+        keep=options.keep,
     )
     try:
         if not code:

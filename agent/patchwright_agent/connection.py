@@ -12,7 +12,7 @@ import time
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import ssl
-    from typing import Dict, List, Optional
+    from typing import Any, Dict, List, Optional, Tuple
 
 MAX_HEADER_BYTES = 64 * 1024
 MAX_BODY_BYTES = (
@@ -51,6 +51,7 @@ class Connection:
         self._deadline = deadline
         self._buffer = b""
         self._answered = False
+        self._may_switch = False
         self.reusable = True
         try:
             # Bytes, not text: text would load the codec for international names, 1 MB that an address never needs.
@@ -80,6 +81,19 @@ class Connection:
         poller = select.poll()  # select.select fails on descriptors above 1023
         poller.register(self._socket, select.POLLIN)
         return bool(self._buffer) or bool(poller.poll(0))
+
+    def upgrade(self, request: bytes, deadline: float) -> "Tuple[Response, Any, bytes]":
+        """Send a request to change the protocol: its answer, and after a 101 the socket and what came behind it.
+
+        After 101 the socket is the caller's, after any other answer it is closed. Raises ConnectionFailed.
+        """
+        self._may_switch = True
+        response = self.exchange(request, deadline)
+        self.reusable = False
+        if response.status == 101:
+            return response, self._socket, self._buffer
+        self.close()
+        return response, None, b""
 
     def exchange(self, request: bytes, deadline: float) -> Response:
         """Send `request` and read its answer before `deadline` (time.monotonic). Raises ConnectionFailed."""
@@ -112,6 +126,10 @@ class Connection:
             headers = self._headers(budget)
             if status >= 200:
                 break
+            if status == 101:
+                if not self._may_switch:
+                    raise ValueError("the server changed to another protocol without being asked")
+                return Response(status, headers, b"")
         else:
             raise ValueError("the server sent only interim answers")
         if version == b"HTTP/1.0" or "close" in headers.get("connection", "").lower():

@@ -37,6 +37,12 @@ def main(argv: "List[str]") -> int:
 
 def fetch(source: "Dict[str, Any]", target: str, variables: "Any") -> int:
     """The size of what was fetched into `target`. Raises Refused, OSError, ValueError."""
+    with opened(source, variables) as answer:
+        return _save(answer, target)
+
+
+def opened(source: "Dict[str, Any]", variables: "Any") -> "Any":
+    """The answer to a GET of the source, whose body is still to be read. Raises Refused, OSError, ValueError."""
     import urllib.request
 
     url = str(source.get("url", ""))
@@ -49,8 +55,7 @@ def fetch(source: "Dict[str, Any]", target: str, variables: "Any") -> int:
     for handler in _handlers(source, url, ca_file):
         opener.add_handler(handler)
     opener.addheaders = [("User-Agent", "patchwright-agent")]
-    with opener.open(url, timeout=SOCKET_SECONDS) as answer:
-        return _save(answer, target)
+    return opener.open(url, timeout=SOCKET_SECONDS)
 
 
 def _handlers(source: "Dict[str, Any]", url: str, ca_file: str) -> "List[Any]":

@@ -5,7 +5,7 @@ import os
 import re
 import time
 
-from patchwright_agent import __version__, text
+from patchwright_agent import __version__, text, websocket
 from patchwright_agent.connection import Connection, ConnectionFailed, Response
 
 TYPE_CHECKING = False
@@ -142,6 +142,51 @@ class Server:
         if response.status != 200:
             raise ServerError("HTTP%d" % response.status, "the server has no %s" % path, response.status)
         return response.body
+
+    def post(self, path: str, body: bytes, sign: "Signer", timeout: float) -> Response:
+        """A signed POST of JSON to a path. The answer is the caller's to judge. Raises Unreachable."""
+        headers = {
+            "host": self._address.host_header,
+            "content-type": "application/json",
+            "content-length": str(len(body)),
+        }
+        headers.update(sign(dict(headers), body))
+        response = self._exchange(_request(headers, body, "POST " + path), time.monotonic() + timeout)
+        self._observe_clock(response)
+        return response
+
+    def open_websocket(self, target: str, sign: "Signer", timeout: float) -> "Tuple[Any, bytes]":
+        """A signed upgrade on a connection of its own, verified as every other: the socket, and bytes that came after.
+
+        Raises ServerError, Unreachable.
+        """
+        address, key = self._address, websocket.new_key(os.urandom(16))
+        headers = {"host": address.host_header}
+        headers.update(sign(dict(headers), b""))
+        headers.update(
+            {
+                "connection": "Upgrade",
+                "upgrade": "websocket",
+                "sec-websocket-version": "13",
+                "sec-websocket-key": key,
+                "user-agent": "patchwright-agent/" + __version__,
+            }
+        )
+        deadline = time.monotonic() + timeout
+        try:
+            connection = Connection(address.host, address.port, self._context, deadline)
+            response, opened, rest = connection.upgrade(_request(headers, b"", "GET " + target), deadline)
+        except ConnectionFailed as failure:
+            raise Unreachable(text.field(failure.reason), failure.untrusted)
+        said = response.headers
+        if opened is None:
+            raise ServerError("HTTP%d" % response.status, "the server opens no WebSocket", response.status)
+        is_agreed = said.get("upgrade", "").lower() == "websocket" and "upgrade" in said.get("connection", "").lower()
+        is_agreed = is_agreed and said.get("sec-websocket-accept") == websocket.accept_of(key)
+        if not is_agreed or "sec-websocket-extensions" in said or "sec-websocket-protocol" in said:
+            opened.close()
+            raise ServerError("MalformedAnswer", "the server's WebSocket is not what was asked for", 101)
+        return opened, rest
 
     @property
     def host_and_port(self) -> "Tuple[str, int]":

@@ -31,6 +31,18 @@ def test_outputs_are_cut_at_their_limits_from_the_front(fleet: Fleet) -> None:
     assert len(shown["CommandPlugins"][0]["Output"]) <= 2_500
 
 
+def test_a_combined_output_that_its_node_did_not_cut_is_cut_and_marked(fleet: Fleet) -> None:
+    node = fleet.node()
+    command = fleet.send([node])
+    message = node.take()
+    node.accept(message)
+    node.reply(message, "Success", {message.steps[0]["name"]: {**step_result(), "output": "c" * 3_000}})
+    (shown,) = fleet.ssm.list_command_invocations(CommandId=command, Details=True)["CommandInvocations"]
+    combined = shown["CommandPlugins"][0]["Output"]
+    assert len(combined) == 2_500
+    assert re.fullmatch(r"c+\n---Output truncated---", combined)
+
+
 def test_a_step_must_be_named_where_there_are_several(fleet: Fleet) -> None:
     node = fleet.node()
     message = fleet.order(node)

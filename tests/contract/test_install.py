@@ -225,33 +225,6 @@ def test_example_17_pending_patches_make_an_install_reboot_though_nothing_is_to_
     assert worker.start(BootId="boot-2")["ExitCode"] == 0
 
 
-@pytest.mark.parametrize(
-    ("operation", "parameters", "code", "words"),
-    [
-        ("Install", {"InstallOverrideList": "https://a.example/list.yaml"}, 1, "InstallOverrideList is not built"),
-        ("Scan", {"BaselineOverride": "s3://bucket/baselines.json"}, 1, "BaselineOverride is not built"),
-        (
-            "Install",
-            {"InstallOverrideList": "https://a.example/l", "BaselineOverride": "https://a.example/b"},
-            167,
-            "can't be given together",
-        ),
-    ],
-)
-def test_examples_18_to_20_an_override_is_refused_and_nothing_is_recorded(
-    fleet: Fleet, operation: str, parameters: dict[str, str], code: int, words: str
-) -> None:
-    node = fleet.node()
-    message = fleet.order(node, operation, **parameters)
-    worker = Worker(fleet.server.url, message.token())
-    hello = worker.start()
-    assert (hello["Ended"], hello["ExitCode"]) == (True, code)
-    assert words in hello["Report"]
-    with pytest.raises(Refusal):
-        worker.ask({})
-    assert fleet.ssm.describe_instance_patch_states(InstanceIds=[node.id])["InstancePatchStates"] == []
-
-
 def test_a_worker_cannot_ask_for_a_reboot_by_itself(fleet: Fleet) -> None:
     worker, _ = fleet.worker(fleet.node())
     worker.report(usual_host().parts())

@@ -1,5 +1,6 @@
 """Reports that lie or do not add up are refused whole. Source: decisions.md 1, 2, 11, 15."""
 
+import random
 from collections.abc import Callable
 from typing import Any
 
@@ -9,7 +10,7 @@ from patchwright.store import facts as facts_store
 from tests.contract.conftest import RunningServer
 from tests.contract.nodes_door import Refusal
 from tests.contract.nodes_fleet import Fleet
-from tests.contract.synthetic_facts import SECURITY, DebianHost, Package, canonical, usual_host
+from tests.contract.synthetic_facts import SECURITY, DebianHost, Package, Repo, canonical, usual_host
 from tests.contract.worker_door import Worker, digest_of
 
 
@@ -81,6 +82,7 @@ LIES: dict[str, Callable[[DebianHost], dict[str, str]]] = {
     "no name": _with("installed", _row(name="", version="1")),
     "no version": _with("installed", _row(version="")),
     "a name too long": _with("installed", _row(name="z" * 256)),
+    "a name of too many bytes": _with("installed", _row(name="字" * 86)),
     "an architecture too long": _with("installed", _row(arch="a" * 33)),
     "a repository that is not there": _with("installed", _row(repos="9")),
     "a negative repository": _with("installed", _row(repos="-1")),
@@ -194,3 +196,18 @@ def test_a_body_too_large_is_refused_and_the_server_goes_on(fleet: Fleet) -> Non
         worker.put({**host.parts(), "state": '{"manager":"apt","x":"' + "x" * 8_400_000 + '"}'})
     assert refused.value.code == "ValidationException"
     assert worker.report(host.parts()) == []
+
+
+def test_the_longest_names_that_are_allowed_are_kept(fleet: Fleet) -> None:
+    # Keys of an index have a limit on PostgreSQL, and text that looks like chance is not made smaller there.
+    chance = random.Random(7)
+
+    def long(size: int) -> str:
+        return "".join(chr(chance.randrange(0x4E00, 0x9FFF)) for _ in range(size // 3))
+
+    repo = Repo(long(255), origin=long(255), label=long(255))
+    host = DebianHost(packages={long(255): Package(long(255), offers=((long(255), (repo,)),), repos=(repo,))})
+    node = fleet.node()
+    worker, _ = fleet.worker(node)
+    assert _refusal(worker, host.parts()) is None
+    assert fleet.read(lambda tx: facts_store.current(tx, node.id)) is not None

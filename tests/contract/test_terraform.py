@@ -134,10 +134,11 @@ def _cycle(terraform: Terraform, ssm: Any) -> None:
     assert ssm.describe_document(Name="drain")["Document"]["DefaultVersion"] == "2"
 
     # A patch group is what the provider itself can't import.
-    imported = {address: id_ for address, id_ in first.items() if address != "aws_ssm_patch_group.web"}
+    left = ("aws_ssm_patch_group.web", "aws_ssm_maintenance_window_target.web", "aws_ssm_maintenance_window_task.patch")
+    imported = {address: id_ for address, id_ in first.items() if address not in left}
     imported["aws_ssm_default_patch_baseline.debian"] = "DEBIAN"
     said = terraform.forget_and_import(imported, delay_days=9)
-    assert "4 imported, 0 added, 0 changed, 0 destroyed" in said
+    assert "5 imported, 0 added, 0 changed, 0 destroyed" in said
     assert terraform.ids() == first
 
     terraform("destroy", "-auto-approve", "-no-color", delay_days=9)
@@ -146,4 +147,5 @@ def _cycle(terraform: Terraform, ssm: Any) -> None:
     assert ssm.describe_patch_groups()["Mappings"] == []
     assert ssm.list_documents(Filters=[{"Key": "Owner", "Values": ["Self"]}])["DocumentIdentifiers"] == []
     assert ssm.describe_activations()["ActivationList"] == []
+    assert ssm.describe_maintenance_windows()["WindowIdentities"] == []
     assert ssm.get_default_patch_baseline(OperatingSystem="DEBIAN")["BaselineId"] != baseline

@@ -49,6 +49,11 @@ class Worker:
         assert self.put(parts, needed) == {"Accepted": True, "NeedParts": []}
         return needed
 
+    def give(self, document: str | None = None, **more: str) -> dict[str, Any]:
+        """The document that hello's FetchUrl names; or, by `more`, why there is none."""
+        body = {} if document is None else {"Body": document}
+        return self.call("PutOverride", {"RunId": self.run_id, **body, **more})
+
     def finish(self, exit_code: int = 0, message: str = "", **more: Any) -> dict[str, Any]:
         body = {"RunId": self.run_id, "ExitCode": exit_code, "Message": message, "AgentVersion": "0.1.0", **more}
         return self.call("FinishPatchRun", body)

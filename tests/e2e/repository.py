@@ -14,6 +14,7 @@ Suites are named in the Release files as they are here; a suite whose name conta
 import functools
 import http.server
 import shutil
+import ssl
 import subprocess
 import threading
 from collections.abc import Callable, Mapping
@@ -161,17 +162,19 @@ class AptRepository:
 
 
 class FileServer:
-    """Serves a folder by HTTP on one address, from a thread; `requests` lists the paths asked for.
+    """Serves a folder by HTTP, or by TLS, on one address, from a thread; `requests` lists the paths asked for.
 
     `before` is called with the path of each request that is about to be answered.
     """
 
-    def __init__(self, folder: Path, address: str) -> None:
+    def __init__(self, folder: Path, address: str, tls: ssl.SSLContext | None = None) -> None:
         self.requests: list[str] = []
         self.before: Callable[[str], None] | None = None
         handler = functools.partial(_QuietHandler, self, directory=str(folder))
         self._server = http.server.ThreadingHTTPServer((address, 0), handler)
-        self.url = f"http://{address}:{self._server.server_address[1]}"
+        if tls is not None:
+            self._server.socket = tls.wrap_socket(self._server.socket, server_side=True)
+        self.url = f"{'http' if tls is None else 'https'}://{address}:{self._server.server_address[1]}"
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
         self._thread.start()
 

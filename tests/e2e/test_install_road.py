@@ -19,6 +19,7 @@ from tests.e2e.repository import AptRepository, Deb, FileServer, SigningKey
 from tests.e2e.roots import LabNetwork, Root
 from tests.e2e.servers import ServerProcess, eventually
 from tests.e2e.test_apt_interrupted import WAITING
+from tests.unit.agent.tls_lab import authority
 
 pytestmark = pytest.mark.root
 
@@ -216,3 +217,27 @@ def kill_all_workers(root: Root) -> None:
                 os.kill(int(process.name), signal.SIGKILL)
         except OSError:
             continue
+
+
+def test_an_override_list_is_fetched_by_the_host_and_decides_what_goes_in(
+    road: Road, lab_network: LabNetwork, tmp_path: Path
+) -> None:
+    road.publish("tb-listed")
+    road.publish("tb-unlisted")
+    trusted = authority(tmp_path / "ca", lab_network.address)
+    cafile = road.root.run(["python3", "-c", "import ssl; print(ssl.get_default_verify_paths().openssl_cafile)"])
+    road.root.write(cafile.stdout.strip(), trusted.ca_file.read_text())
+    folder = tmp_path / "lists"
+    folder.mkdir()
+    (folder / "list.yaml").write_text("patches:\n    -\n        id: 'tb-listed*'\n        title: '*2'\n")
+    files = FileServer(folder, lab_network.address, trusted.context())
+    try:
+        listed = {"Operation": "Install", "RebootOption": "NoReboot", "InstallOverrideList": f"{files.url}/list.yaml"}
+        output = road.ended(road.send(**listed))
+        missing = road.ended(road.send(**listed | {"InstallOverrideList": f"{files.url}/none.yaml"}), "Failed")
+    finally:
+        files.close()
+    assert "INSTALLED: tb-listed" in output["StandardOutputContent"]
+    assert "the node can't fetch it: HTTP 404. Nothing was done." in missing["StandardOutputContent"]
+    assert versions(road.root, "tb-*listed") == {"tb-listed": "2", "tb-unlisted": "1"}
+    assert road.states("tb-unlisted") == {"tb-unlisted": "MISSING"}

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import datetime, timedelta
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 from tests.property.bulk_fleets import FleetOfNodes, Loader, fleets
 from tests.property.fleets import EPOCH
 
-from patchwright.core import bulk_lists, bulk_memos, bulk_pairs, bulk_records, bulk_table, judge_bulk
+from patchwright.core import bulk_lists, bulk_memos, bulk_pairs, bulk_records, bulk_sets, bulk_table, judge_bulk
 from patchwright.core.baselines import ApprovalRule, FilterKey, PatchBaseline, PatchFilter
 from patchwright.core.bulk_memos import Dates
 from patchwright.core.bulk_table import CountingApprover
@@ -49,6 +50,14 @@ def compare(fleet: FleetOfNodes, now: datetime, loader: Loader | None = None) ->
 @given(fleets(), moments)
 def test_bulk_is_plain(fleet: FleetOfNodes, now: datetime) -> None:
     compare(fleet, now)
+
+
+@settings(max_examples=60, deadline=None)
+@given(fleets(), moments)
+def test_bulk_is_plain_with_versions_in_several_blocks(fleet: FleetOfNodes, now: datetime) -> None:
+    # A fleet of more than 65,536 versions, without the versions.
+    with patch.object(bulk_sets, "BLOCK", 3):
+        compare(fleet, now)
 
 
 @pytest.mark.slow

@@ -17,6 +17,9 @@ class CountingIds:
     def baseline(self) -> str:
         return f"pb-{self._next():017x}"
 
+    def window(self) -> str:
+        return f"mw-{self._next():017x}"
+
     def node(self) -> str:
         return f"mi-{self._next():017x}"
 

@@ -127,7 +127,8 @@ class CommandRun:
                 if result is None:
                     return False
                 self._record(DONE, step=index, name=step.name, reply_id=backoff.uuid4(), result=result)
-                self._context.outbox.flush(self.state)
+                if index + 1 < len(order.steps):  # the last one's goes with the final reply, which follows at once
+                    self._context.outbox.flush(self.state)
             result = self.state.results[index].result
             exit_requested = exit_requested or outcomes.requests_exit(step, result["status"], result["code"])
         return True

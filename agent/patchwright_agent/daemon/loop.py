@@ -1,4 +1,4 @@
-"""The daemon: heartbeat, long poll, commands in threads, and everything again after whatever went wrong.
+"""The daemon: heartbeat, long poll or push channel, commands in threads, and all of it again after what went wrong.
 
 A server that is down, a network that is away and credentials that are refused are normal: they cost a pause and a line
 in the log. A journal that can't be written is not: then nothing more is started, and the daemon ends.
@@ -9,10 +9,11 @@ import signal
 import time
 
 from patchwright_agent import platform
-from patchwright_agent.daemon import backoff, command_run, log, messages, replies, storage
+from patchwright_agent.daemon import backoff, command_run, log, storage
 from patchwright_agent.daemon.boot_report import BootReport
+from patchwright_agent.daemon.channel import Channel
 from patchwright_agent.daemon.command_pool import CommandPool
-from patchwright_agent.daemon.command_state import ACKED, CANCELLED, RECEIVED
+from patchwright_agent.daemon.intake import Intake, PollDoor
 from patchwright_agent.daemon.main import UPDATE_RECORD
 from patchwright_agent.daemon.outbox import SEND_FAILURES
 from patchwright_agent.daemon.reboot import RESTARTED_DELAY_SECONDS, Reboot
@@ -33,6 +34,7 @@ RETRY_BASE_SECONDS, RETRY_CAP_SECONDS = 1.0, 120.0
 QUICK_ANSWER_SECONDS = 1.0  # a poll answered sooner is followed by a pause, lest the two of us spin
 QUICK_PAUSE_SECONDS = 2.0
 FULL_PAUSE_SECONDS = 5.0
+CHANNEL_LOOK_SECONDS = 15.0  # with the push channel open: as often as a poll would come round
 REBOOT_CHECK_SECONDS = 0.5
 SHUTDOWN_SECONDS = 8.0
 
@@ -48,14 +50,18 @@ def _signal_self() -> None:
 class Daemon:
     """Runs until a signal ends it, or with `once` until a command is finished or nothing came for 30 seconds."""
 
-    def __init__(self, context: command_run.Context, reboot: Reboot, once: bool) -> None:
+    def __init__(self, context: command_run.Context, reboot: Reboot, once: bool, push: bool = True) -> None:
         self._context = context
         self._node = context.node
         self._journal = context.journal
         self.pool = CommandPool(context)
         self._reboot = reboot
+        self._intake = Intake(context, self.pool, reboot)
+        self._poll_door = PollDoor(context)
+        self._push = Channel(context, self._intake.take)
         self._boot_report = BootReport(context.state_dir)
         self._once = once
+        self._may_push = push and not once  # which is over before a channel pays
         self._stopping = False
         self.is_restarting = False
         self._is_waiting = False
@@ -78,17 +84,26 @@ class Daemon:
         self._context.restart = self._restart
         self.resume()
         self._boot_report.start()
+        if self._may_push:
+            self._node.channel = self._push
+            self._push.on_change = _signal_self
+            self._push.start()
         try:
-            while not self._stopping and self.pool.failure is None and not self._once_is_over():
+            while not self._stopping and self._failure() is None and not self._once_is_over():
                 self._pause(self._turn())
         finally:
             self.pool.shut_down(SHUTDOWN_SECONDS)
+            self._push.stop()
             self._boot_report.stop()
-        if self.pool.failure is not None:
-            log.say("stopped: %s. What was recorded is kept; it goes on at the next start" % self.pool.failure)
+        failure = self._failure()
+        if failure is not None:
+            log.say("stopped: %s. What was recorded is kept; it goes on at the next start" % failure)
             return 1
         log.say("ended")
         return 0
+
+    def _failure(self) -> "Optional[BaseException]":
+        return self.pool.failure or self._push.failure
 
     def _on_signal(self, number: int, frame: "Optional[FrameType]") -> None:
         self._stopping = True
@@ -139,7 +154,7 @@ class Daemon:
                 return 0.0
             if self._reboot.is_near(time.monotonic()):
                 return REBOOT_CHECK_SECONDS
-            pause = self._poll()
+            pause = CHANNEL_LOOK_SECONDS if self._push.is_open else self._poll()
         except _Interrupted:
             return 0.0
         except SEND_FAILURES as error:
@@ -173,7 +188,7 @@ class Daemon:
         if is_first:
             self._confirm_update()
         spread = backoff.fraction() if is_first else 0.9 + 0.2 * backoff.fraction()
-        self._has_probed, self._channel = True, "ec2messages"
+        self._has_probed, self._channel = True, "ssmmessages" if self._push.is_open else "ec2messages"
         self._heartbeat_at = now + HEARTBEAT_SECONDS * spread
 
     def _confirm_update(self) -> None:
@@ -259,67 +274,5 @@ class Daemon:
                 pass
 
     def take(self, raw: "Any") -> bool:
-        """Take one message; whether it began something new. A message that isn't acknowledged comes again."""
-        try:
-            message = messages.parse_message(raw, self._node.instance_id)
-        except messages.Unusable as unusable:
-            log.say("a message was not taken: %s" % unusable.reason)
-            if unusable.message_id:
-                self._node.fail_message(unusable.message_id, "InternalHandlerException")
-            return False
-        if message.kind == messages.CANCEL_COMMAND:
-            self._cancel(message)
-            return False
-        if self._journal.is_known(message.command_id):
-            self._answer_again(message)
-            return False
-        if not self.pool.has_room or self._reboot.is_wanted:
-            return False
-        self._accept(message)
-        return True
-
-    def _accept(self, message: messages.Message) -> None:
-        """Record the order before anything else; then say so, acknowledge, run it."""
-        name = messages.document_name(message.payload)
-        members = {"message_id": message.message_id, "name": name, "payload": message.payload}
-        self._journal.append(RECEIVED, message.command_id, **members)
-        state = self._journal.commands[message.command_id]
-        try:
-            command_run.read_order(message.payload, self._context.scan_only)
-        except command_run.Refused as refusal:
-            command_run.refuse(self._context, state, refusal)  # its final reply counts as acknowledgement
-            self.pool.finished += command_run.deliver(self._context, state)
-            return
-        log.say("command %s (%s) received" % (message.command_id, name))
-        try:
-            self._say_in_progress(message)
-        except SEND_FAILURES:  # it is safe here; the server will deliver it again, to be acknowledged
-            self.pool.submit(state)
-            raise
-        self._journal.append(ACKED, message.command_id)
-        self.pool.submit(state)
-
-    def _answer_again(self, message: messages.Message) -> None:
-        """A command that is known already: the acknowledgement or the final reply was lost."""
-        self._say_in_progress(message)
-        state = self._journal.commands.get(message.command_id)
-        if state is not None:
-            self._journal.append(ACKED, message.command_id)
-            return
-        stored = self._journal.stored_final(message.command_id)
-        if stored is not None:
-            self._node.send_reply(message.message_id, stored[0], stored[1])
-
-    def _cancel(self, message: messages.Message) -> None:
-        target = messages.cancelled_command(message.payload, self._node.instance_id)
-        state = self._journal.commands.get(target)
-        if state is not None and state.final is None:
-            self._journal.append(CANCELLED, target)
-            log.say("cancelling command %s" % target)
-            self.pool.cancel(target)
-        self._say_in_progress(message)
-
-    def _say_in_progress(self, message: messages.Message) -> None:
-        payload = replies.accepted(self._context.clock.server_now())
-        self._context.outbox.send_unstored(message.message_id, backoff.uuid4(), payload)
-        self._node.acknowledge(message.message_id)
+        """Take one message that a poll has brought; whether it began something new."""
+        return self._intake.take(raw, self._poll_door)

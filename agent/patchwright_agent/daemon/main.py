@@ -20,21 +20,28 @@ LEAN_ENVIRONMENT = {"MALLOC_ARENA_MAX": "1", "MALLOC_TRIM_THRESHOLD_": "65536", 
 class Settings:
     """Options of `run`, as `--name=value` arguments and back."""
 
-    def __init__(self, state_dir: str, scan_only: bool, once: bool, reboot_command: str) -> None:
+    def __init__(self, state_dir: str, scan_only: bool, once: bool, reboot_command: str, push: bool = True) -> None:
         self.state_dir = state_dir
         self.scan_only = scan_only
         self.once = once
         self.reboot_command = reboot_command
+        self.push = push
 
     def arguments(self) -> "List[str]":
         chosen = ["--state-dir=" + self.state_dir, "--reboot-command=" + self.reboot_command]
-        return chosen + ["--scan-only"] * self.scan_only + ["--once"] * self.once
+        return chosen + ["--scan-only"] * self.scan_only + ["--once"] * self.once + ["--no-push"] * (not self.push)
 
 
 def settled(argv: "List[str]") -> "Settings":
     """Read `Settings.arguments()` again, without an argument parser's memory."""
     values = dict(argument.partition("=")[::2] for argument in argv)
-    return Settings(values["--state-dir"], "--scan-only" in values, "--once" in values, values["--reboot-command"])
+    return Settings(
+        values["--state-dir"],
+        "--scan-only" in values,
+        "--once" in values,
+        values["--reboot-command"],
+        "--no-push" not in values,
+    )
 
 
 def is_lean() -> bool:
@@ -108,7 +115,7 @@ def _serve(settings: Settings) -> int:
     context.run_arguments = settings.arguments()
     mode = ", scan-only" if settings.scan_only else ""
     log.say("version %s, node %s, server %s%s" % (__version__, registered.instance_id, registered.server, mode))
-    daemon = Daemon(context, Reboot(settings.reboot_command), settings.once)
+    daemon = Daemon(context, Reboot(settings.reboot_command), settings.once, settings.push)
     try:
         code = daemon.run()
         if daemon.is_restarting and code == 0:
@@ -128,5 +135,9 @@ def options(argv: "Dict[str, object]") -> Settings:
 
     state_dir = str(argv.get("state_dir") or storage.default_state_dir())
     return Settings(
-        os.path.abspath(state_dir), bool(argv.get("scan_only")), bool(argv.get("once")), str(argv["reboot_command"])
+        os.path.abspath(state_dir),
+        bool(argv.get("scan_only")),
+        bool(argv.get("once")),
+        str(argv["reboot_command"]),
+        not argv.get("no_push"),
     )

@@ -1,6 +1,8 @@
 """The server's operations as this node calls them. Source: spec/agent-protocol.md 5, 6."""
 
+import json
 import os
+import re
 import socket
 
 from patchwright_agent import __version__, platform
@@ -9,18 +11,21 @@ from patchwright_agent.transport import ServerError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Dict, List
+    from typing import Any, Dict, List, Optional, Tuple
 
+    from patchwright_agent.daemon.channel import Channel
     from patchwright_agent.daemon.clock import Clock
-    from patchwright_agent.daemon.credentials import Credentials
+    from patchwright_agent.daemon.credentials import Credentials, Triple
     from patchwright_agent.daemon.identity import Identity
-    from patchwright_agent.transport import Server
+    from patchwright_agent.transport import Server, Signer
 
 AGENT_NAME = "patchwright-agent"
 CALL_SECONDS = 20
 LONG_POLL_SECONDS = 25  # the server answers after 15 to 18
 FACTS_SECONDS = 60
 VISIBILITY_SECONDS = 10
+CHANNEL_SECONDS = 15
+_TOKEN = re.compile(rb"<TokenValue>([A-Za-z0-9._~+/=:-]{1,4096})</TokenValue>")
 _MDS = "EC2WindowsMessageDeliveryService."
 # Answers that say: this key or this signature, not this request.
 _REJECTIONS = (
@@ -52,6 +57,7 @@ class Node:
         self._clock = clock
         self._scan_only = scan_only
         self._system = platform.operating_system()
+        self.channel: "Optional[Channel]" = None  # the road that replies take first
         self.instance_id = identity.instance_id
 
     @property
@@ -115,8 +121,42 @@ class Node:
     def fail_message(self, message_id: str, failure_type: str) -> None:
         self._mds("FailMessage", {"MessageId": message_id, "FailureType": failure_type})
 
+    def begin_reply(self, message_id: str, reply_id: str, payload: str) -> None:
+        """Put a reply on its way, where the channel allows that; `send_reply` follows, and waits."""
+        if self.channel is not None:
+            self.channel.begin_reply(message_id, reply_id, payload)
+
     def send_reply(self, message_id: str, reply_id: str, payload: str) -> None:
+        if self.channel is not None and self.channel.send_reply(message_id, reply_id, payload):
+            return
         self._mds("SendReply", {"MessageId": message_id, "Payload": payload, "ReplyId": reply_id})
+
+    def create_channel(self) -> str:
+        """A token to open the push channel with."""
+        body = {"MessageSchemaVersion": "1.0", "RequestId": backoff.uuid4()}
+        response = self._server.post(
+            self._channel_path, json.dumps(body).encode("ascii"), self._channel_signer("POST", ""), CHANNEL_SECONDS
+        )
+        self._learn_time()  # a wrong clock is refused as everything else is; the next attempt has the right time
+        if response.status != 201:
+            raise ServerError("HTTP%d" % response.status, "the server gives no push channel", response.status)
+        found = _TOKEN.search(response.body)
+        if found is None:
+            raise ServerError("MalformedAnswer", "the server's answer holds no token", response.status)
+        return found.group(1).decode("ascii")
+
+    def upgrade_channel(self) -> "Tuple[Any, bytes]":
+        """The push channel's socket, and what came right behind its opening."""
+        query = "role=subscribe&stream=input"
+        signer = self._channel_signer("GET", query)
+        return self._server.open_websocket(self._channel_path + "?" + query, signer, CHANNEL_SECONDS)
+
+    @property
+    def _channel_path(self) -> str:
+        return "/v1/control-channel/" + self.instance_id
+
+    def _channel_signer(self, method: str, query: str) -> "Signer":
+        return self._signer("ssmmessages", self._credentials.current(), (method, self._channel_path, query))
 
     def get_document(self, name: str, version: str) -> "Dict[str, Any]":
         """A document that an open command names, as JSON."""
@@ -154,16 +194,8 @@ class Node:
 
     def _signed_once(self, target: str, service: str, body: "Dict[str, Any]", timeout: float) -> "Dict[str, Any]":
         triple = self._credentials.current()
-        sign = sigv4.hmac_signer(
-            triple.access_key_id,
-            triple.secret_access_key,
-            triple.session_token,
-            self._identity.region,
-            service,
-            self._clock.server_now(),
-        )
         try:
-            answer = self._server.call(target, body, sign=sign, timeout=timeout)
+            answer = self._server.call(target, body, sign=self._signer(service, triple), timeout=timeout)
         except ServerError as error:
             if self._learn_time():
                 raise
@@ -172,6 +204,17 @@ class Node:
             raise
         self._learn_time()
         return answer
+
+    def _signer(self, service: str, triple: "Triple", request: "Tuple[str, str, str]" = sigv4.CALL) -> "Signer":
+        return sigv4.hmac_signer(
+            triple.access_key_id,
+            triple.secret_access_key,
+            triple.session_token,
+            self._identity.region,
+            service,
+            self._clock.server_now(),
+            request,
+        )
 
     def _learn_time(self) -> bool:
         offset = self._server.clock_offset

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from patchwright_agent.daemon.journal import Journal
     from patchwright_agent.daemon.node import Node
 
+MAX_AT_ONCE = 4  # replies on their way before the first of them is acknowledged
 SEND_FAILURES = (ServerError, Unreachable, NoCredentials)
 
 
@@ -27,9 +28,10 @@ class Outbox:
     def flush(self, state: "CommandState") -> bool:
         """Send a command's stored replies that are not sent yet; whether all are now. Raises JournalError."""
         with self._lock:
-            for reply_id, payload in replies.stored(state):
-                if reply_id in state.sent:
-                    continue
+            unsent = [one for one in replies.stored(state) if one[0] not in state.sent]
+            for reply_id, payload in unsent[:MAX_AT_ONCE]:
+                self._node.begin_reply(state.message_id, reply_id, payload)
+            for reply_id, payload in unsent:
                 try:
                     self._node.send_reply(state.message_id, reply_id, payload)
                 except SEND_FAILURES as error:

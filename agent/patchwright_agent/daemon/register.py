@@ -38,6 +38,7 @@ class Registration:
         ca_file: "Optional[str]" = None,
         insecure_http: bool = False,
         force: bool = False,
+        keep: bool = False,
     ) -> None:
         self.server = server
         self.activation_id = activation_id
@@ -48,6 +49,7 @@ class Registration:
         self.ca_file = ca_file
         self.insecure_http = insecure_http
         self.force = force
+        self.keep = keep
 
 
 def register(wanted: Registration) -> str:
@@ -56,7 +58,11 @@ def register(wanted: Registration) -> str:
         raise RegistrationFailed("a region is made of letters, digits and hyphens, at most 100")
     address = Address(wanted.server, wanted.insecure_http)
     state_dir = storage.prepare_dir(wanted.state_dir)
-    if identity.exists(state_dir) and not wanted.force:
+    if identity.exists(state_dir) and wanted.keep:
+        kept = _kept(address, state_dir)
+        if kept:
+            return kept
+    elif identity.exists(state_dir) and not wanted.force:
         raise RegistrationFailed(
             "this node is registered already (see %s); --force registers it anew, as another node" % state_dir
         )
@@ -90,6 +96,40 @@ def register(wanted: Registration) -> str:
     identity.save(state_dir, registered)
     _keep_artefact_key(server, state_dir)
     return registered.instance_id
+
+
+def _kept(address: Address, state_dir: str) -> str:
+    """The node id, if the key here proves it to the server; "" if that node is not registered there any more.
+
+    Only the server that the identity belongs to is asked, over the trust that was stored with it. Whatever else goes
+    wrong raises RegistrationFailed: a server that is down must not make a second node of this host.
+    """
+    from patchwright_agent.daemon import sigv4
+
+    try:
+        node = identity.load(state_dir)
+        if node.server != address.base_url:
+            raise RegistrationFailed(
+                "this host is %s of %s; uninstall it first, or register with --force" % (node.instance_id, node.server)
+            )
+        server = Server(node.server, node.ca_file or None, node.insecure_http)
+        for attempt in range(2):
+            # A wrong clock makes a bad signature; the refusal's Date has just told the right time.
+            now = time.time() + (server.clock_offset or 0.0 if attempt else 0.0)
+            sign = sigv4.rsa_signer(node.instance_id, node.key(), node.region, now)
+            try:
+                server.call("AmazonSSM.RequestManagedInstanceRoleToken", {"Fingerprint": node.fingerprint}, sign=sign)
+                return node.instance_id
+            except ServerError as error:
+                refusal = error
+        if refusal.code == "AccessDeniedException":
+            log.say("%s is not registered at %s any more; registering anew" % (node.instance_id, node.server))
+            return ""
+        raise RegistrationFailed("the server did not take the identity in %s: %s" % (state_dir, refusal))
+    except (identity.NotRegistered, OSError) as error:
+        raise RegistrationFailed("the identity in %s cannot be used: %s; --force replaces it" % (state_dir, error))
+    except Unreachable as error:
+        raise RegistrationFailed("%s. The identity in %s is kept" % (error.reason, state_dir))
 
 
 def _keep_artefact_key(server: Server, state_dir: str) -> None:

@@ -17,20 +17,30 @@ if TYPE_CHECKING:
     from patchwright_agent.transport import Signer
 
 ALGORITHM = "AWS4-HMAC-SHA256"  # the registration-key form announces itself by this name too
+CALL = ("POST", "/", "")
 _RSA_SIGNED_HEADERS = ("content-type", "host", "x-amz-date", "x-amz-target")
 
 
 def hmac_signer(
-    access_key_id: str, secret_access_key: str, session_token: "Optional[str]", region: str, service: str, now: float
+    access_key_id: str,
+    secret_access_key: str,
+    session_token: "Optional[str]",
+    region: str,
+    service: str,
+    now: float,
+    request: "Sequence[str]" = CALL,
 ) -> "Signer":
-    """A signer by Signature Version 4 for one request at `now` (epoch seconds of the server's clock)."""
+    """A signer by Signature Version 4 for one request at `now` (epoch seconds of the server's clock).
+
+    `request` is its method, path and query, which need no encoding (and the query no sorting).
+    """
 
     def sign(headers: "Dict[str, str]", body: bytes) -> "Dict[str, str]":
         added = {"x-amz-date": _amz_date(now)}
         if session_token:
             added["x-amz-security-token"] = session_token
         signed = dict(headers, **added)
-        scope, to_sign = string_to_sign(signed, sorted(signed), body, region, service)
+        scope, to_sign = string_to_sign(signed, sorted(signed), body, region, service, request)
         key = ("AWS4" + secret_access_key).encode("utf-8")
         for part in scope.split("/"):
             key = hmac.new(key, part.encode("utf-8"), hashlib.sha256).digest()
@@ -56,10 +66,15 @@ def rsa_signer(instance_id: str, key: crypto.PrivateKey, region: str, now: float
 
 
 def string_to_sign(
-    headers: "Dict[str, str]", signed_headers: "Sequence[str]", body: bytes, region: str, service: str
+    headers: "Dict[str, str]",
+    signed_headers: "Sequence[str]",
+    body: bytes,
+    region: str,
+    service: str,
+    request: "Sequence[str]" = CALL,
 ) -> "Tuple[str, str]":
-    """The credential scope and the string to sign of `POST /` with these headers (names in lower case)."""
-    lines = ["POST", "/", ""]
+    """The credential scope and the string to sign of a request with these headers (names in lower case)."""
+    lines = list(request)
     lines += ["%s:%s" % (name, " ".join(headers[name].split())) for name in signed_headers]
     lines += ["", ";".join(signed_headers), hashlib.sha256(body).hexdigest()]
     date = headers["x-amz-date"]

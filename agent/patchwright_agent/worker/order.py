@@ -27,6 +27,8 @@ class Order(NamedTuple):
     report_text: str = ""
     exit_code: Any = report.EXIT_FAILURE
     plan: Optional[Mapping[str, Any]] = None
+    fetch_url: str = ""
+    """A document to fetch for the server before anything else; "" if there is none."""
 
 
 class Outcome(NamedTuple):
@@ -57,6 +59,7 @@ def start(calls: ServerCalls) -> Order:
         report_text=str(answer.get("Report", "")),
         exit_code=answer.get("ExitCode", report.EXIT_FAILURE),
         plan=plan if isinstance(plan, dict) and plan.get("Digest") else None,
+        fetch_url=str(answer.get("FetchUrl") or ""),
     )
 
 

@@ -9,7 +9,7 @@ from patchwright_agent import __version__
 from patchwright_agent.managers.errors import ManagerError
 from patchwright_agent.managers.installer import DISK_FULL, Installer, Workplace
 from patchwright_agent.platform import UnsupportedPlatform
-from patchwright_agent.worker import report
+from patchwright_agent.worker import override, report
 from patchwright_agent.worker.ending import Ending
 from patchwright_agent.worker.facts import Document
 from patchwright_agent.worker.facts_upload import keep, refresh_failure, upload
@@ -44,6 +44,7 @@ class PatchRun(NamedTuple):
     ending: Ending = Ending()
     installer: Callable[[Workplace], Installer] = installer_of_host
     move: Callable[[], None] = stay
+    fetch: Callable[[str], override.Fetched] = override.fetch
 
 
 def execute(run: PatchRun) -> int:
@@ -55,6 +56,11 @@ def execute(run: PatchRun) -> int:
     if order.ended:
         report.print_report(order.report_text)
         return exit_code_of(order.exit_code)
+    if order.fetch_url and not (run.scan_only and _changes(order)):
+        answer = override.put(run.calls, order.run_id, order.fetch_url, run.fetch)
+        if answer.get("Ended") is True:
+            report.print_report(str(answer.get("Report", "")))
+            return exit_code_of(answer.get("ExitCode"))
     try:
         outcome = _outcome(run, order)
         if outcome.message:
@@ -84,9 +90,14 @@ def _outcome(run: PatchRun, order: Order) -> Outcome:
         return Outcome(report.EXIT_FAILURE, "internal error: %s: %s" % (type(error).__name__, error))
 
 
+def _changes(order: Order) -> bool:
+    """Whether a node that only scans refuses the order."""
+    return order.operation != SCAN or order.plan_only
+
+
 def carry_out(run: PatchRun, order: Order) -> Outcome:
     """Do what was ordered, up to the result."""
-    if order.operation == SCAN and not order.plan_only:
+    if not _changes(order):
         return scan(run, order)
     if run.scan_only:
         ordered = "a plan" if order.plan_only else order.operation

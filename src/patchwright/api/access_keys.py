@@ -4,6 +4,7 @@ import msgspec
 
 from patchwright.api.context import Answer, Context, Request
 from patchwright.api.registry import registry
+from patchwright.core import enrol_script
 from patchwright.core.access import NAMED_POLICIES, parse_policy
 from patchwright.core.errors import Invalid, Kind, NotFound, Refused
 from patchwright.flows.make_access_key import make_access_key
@@ -122,4 +123,5 @@ def get_server_information(ctx: Context, req: Request) -> Answer:  # noqa: ARG00
         "PublicUrl": ctx.service.public_url,
         "CaSha256": ctx.service.ca_sha256 or None,
         "AgentSha256": ctx.service.agent_sha256 or None,
+        "EnrolSha256": enrol_script.SHA256,
     }

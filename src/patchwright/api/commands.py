@@ -1,17 +1,14 @@
 """Run Command: sending, cancelling, listing commands and reading their results. Source: operations.md 3."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from patchwright.api.command_fields import command_to, invocation_to, step_to
 from patchwright.api.context import Answer, Context, Request
+from patchwright.api.nested_access import require_nested
 from patchwright.api.registry import registry
-from patchwright.core.builtin_patch_documents import NOOP
 from patchwright.core.commands import Command
-from patchwright.core.document_parameters import check_parameters
-from patchwright.core.document_rules import arn_of
-from patchwright.core.documents import Document
 from patchwright.core.errors import Invalid, Kind, NotFound
 from patchwright.core.tags import TaggedType
 from patchwright.core.targets import targets_from
@@ -19,7 +16,6 @@ from patchwright.core.values import Scope
 from patchwright.flows.cancel_command import cancel_command, cancellable
 from patchwright.flows.find_document import command_name, find_document, locate, tags_of
 from patchwright.flows.send_command import check_document, select_nodes, send_command
-from patchwright.flows.sent_documents import nested_documents
 from patchwright.store import commands, tags
 from patchwright.store.columns import to_micros
 from patchwright.store.commands import CommandFilter
@@ -72,7 +68,7 @@ def send(ctx: Context, req: Request) -> Answer:
     ctx.require(located.arn, tags_of(ctx.tx, ctx.scope, located))
     document = find_document(ctx.tx, ctx.scope, located, selector=req.get("DocumentVersion")).document
     check_document(document, sha256=req.get("DocumentHash") or None)
-    _require_nested(ctx, document, req.get("Parameters", {}))
+    require_nested(ctx, document, req.get("Parameters", {}))
     chosen = select_nodes(
         ctx.tx, ctx.scope, node_ids=req.get("InstanceIds", ()), targets=targets_from(req.get("Targets", ()))
     )
@@ -89,20 +85,6 @@ def send(ctx: Context, req: Request) -> Answer:
         fast_start=ctx.service.fast_start,
     )
     return {"Command": command_to(command, fresh=True)}
-
-
-def _require_nested(ctx: Context, document: Document, given: Mapping[str, list[str]]) -> None:
-    """What the command makes nodes fetch must be there, and its sender must be allowed to send that as well."""
-    values = check_parameters(document, given)
-    noop = arn_of(ctx.scope, NOOP, builtin=True)  # stands where a hook is not used: whoever may send one may send that
-    for nested in nested_documents(ctx.tx, ctx.scope, document.content, values):
-        if nested.located is not None and nested.located.arn != noop:
-            ctx.require(nested.located.arn, tags_of(ctx.tx, ctx.scope, nested.located))
-        if nested.found is None:
-            which = f"{nested.name}:{nested.version}" if nested.version else nested.name
-            raise Invalid(
-                Kind.PARAMETERS, f"Step {nested.step} runs document {which}, which does not exist. Nothing was sent."
-            )
 
 
 def _require_nodes(ctx: Context, node_ids: Sequence[str]) -> None:

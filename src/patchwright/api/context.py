@@ -5,12 +5,13 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from patchwright.core.access import Principal, may
+from patchwright.core.access import Decision, Principal, may, may_all
 from patchwright.core.approval import AptDelays
 from patchwright.core.errors import Kind, Refused
 from patchwright.core.values import Scope
 from patchwright.flows.ports import Ids, Sealer
 from patchwright.store.engine import Tx
+from patchwright.wire.snapshot_urls import SnapshotUrls
 from patchwright.wire.tokens import Tokens
 
 Request = Mapping[str, Any]
@@ -30,6 +31,8 @@ class Service:
     apt_delays: AptDelays = "honour"
     fast_start: bool = False
     """Whether commands start on as many nodes as MaxConcurrency has at once."""
+    catch_up_windows: bool = True
+    """Whether a maintenance window whose start was missed begins late."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -45,6 +48,7 @@ class Context:
     action: str
     request_id: str
     tokens: Tokens
+    snapshot_urls: SnapshotUrls
     sealer: Sealer
     service: Service
     prepared: Any = None
@@ -52,14 +56,24 @@ class Context:
     touched: list[str] = field(default_factory=list)
     """Resources that the audit row names."""
 
-    def require(self, resource: str, tags: Mapping[str, str] | None = None) -> None:
-        """Resource-level authorization: raises Refused unless the policy allows this action on `resource`."""
+    def require(self, resource: str, tags: Mapping[str, str] | None = None, *, action: str | None = None) -> None:
+        """Resource-level authorization: raises Refused unless the policy allows this action on `resource`.
+
+        `action`: another one, which this call has done on the caller's behalf, now or later.
+        """
         self.touched.append(resource)
-        decision = may(self.principal, self.action, resource, tags)
+        self._accept(may(self.principal, action or self.action, resource, tags), action or self.action, resource)
+
+    def require_all(self, prefix: str, *, action: str) -> None:
+        """The same for every resource whose ARN begins with `prefix`, whatever its tags."""
+        self.touched.append(f"{prefix}*")
+        self._accept(may_all(self.principal, action, prefix), action, f"{prefix}*")
+
+    def _accept(self, decision: Decision, action: str, resource: str) -> None:
         if not decision.allowed:
             raise Refused(
                 Kind.REQUEST,
-                f"User: {self.principal.arn} is not authorized to perform: {self.action} "
+                f"User: {self.principal.arn} is not authorized to perform: {action} "
                 f"on resource: {resource} {decision.reason}",
             )
 

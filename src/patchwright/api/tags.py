@@ -15,7 +15,7 @@ from patchwright.core.tags import TaggedType
 from patchwright.flows import change_tags
 from patchwright.flows.find_baseline import find_baseline
 from patchwright.flows.find_document import locate, tags_of
-from patchwright.store import documents, nodes, tags
+from patchwright.store import documents, nodes, tags, windows
 
 _NODE_ID = re.compile(r"m?i-[0-9a-f]{8}(?:[0-9a-f]{9})?")
 
@@ -99,8 +99,18 @@ def _document(ctx: Context, text: str) -> _Tagged:
     return _Tagged(kind=TaggedType.DOCUMENT, id=located.ref.name)
 
 
+def _window(ctx: Context, text: str) -> _Tagged:
+    window_id = text.removeprefix(ctx.arn("maintenancewindow/"))
+    present = tags.of(ctx.tx, ctx.scope, TaggedType.MAINTENANCE_WINDOW, window_id)
+    ctx.require(ctx.arn(f"maintenancewindow/{window_id}"), {tag.key: tag.value for tag in present})
+    if windows.find(ctx.tx, window_id, scope=ctx.scope) is None:
+        raise InvalidId(Kind.RESOURCE, f"Maintenance window {window_id[:128]} does not exist.", id=window_id[:128])
+    return _Tagged(kind=TaggedType.MAINTENANCE_WINDOW, id=window_id)
+
+
 _LOCATE: dict[str, Callable[[Context, str], _Tagged]] = {
     TaggedType.PATCH_BASELINE: _baseline,
     TaggedType.MANAGED_INSTANCE: _node,
     TaggedType.DOCUMENT: _document,
+    TaggedType.MAINTENANCE_WINDOW: _window,
 }

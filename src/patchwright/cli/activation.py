@@ -20,19 +20,27 @@ def add_activation(commands: Any) -> None:
     parser = commands.add_parser("activation", help="let hosts become managed nodes")
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     create = add_command(actions, "create", "make an activation and print the two lines for a host", run_create)
-    create.add_argument("--name", help="the nodes' name")
-    create.add_argument("--limit", type=int, default=1, metavar="N", help="how many hosts may use it; default 1")
-    create.add_argument("--hours", type=float, default=24, help="until it expires; default 24")
-    create.add_argument("--tag", action="append", default=[], metavar="KEY=VALUE", help="of the nodes; may be repeated")
-    create.add_argument("--role", default=DEFAULT_ROLE, help=argparse.SUPPRESS)
-    add_client_options(create)
+    add_activation_options(create)
 
 
-def run_create(args: argparse.Namespace) -> int:
-    """Make the activation; its code is shown this once."""
+def add_activation_options(parser: argparse.ArgumentParser) -> None:
+    """What an activation is made of, and which server makes it."""
+    parser.add_argument("--name", help="the nodes' name")
+    parser.add_argument("--limit", type=int, default=1, metavar="N", help="how many hosts may use it; default 1")
+    parser.add_argument("--hours", type=float, default=24, help="until it expires; default 24")
+    parser.add_argument("--tag", action="append", default=[], metavar="KEY=VALUE", help="of the nodes; may be repeated")
+    parser.add_argument("--role", default=DEFAULT_ROLE, help=argparse.SUPPRESS)
+    add_client_options(parser)
+
+
+def make_activation(args: argparse.Namespace, *, needs_agent: bool = False) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What CreateActivation and GetServerInformation answered. Raises Failed before anything was made."""
     if not args.hours > 0:
         raise Failed("--hours is more than 0", USAGE)
     client = client_of(args)
+    server = client.call("patchwright", "GetServerInformation")
+    if needs_agent and not server.get("AgentSha256"):
+        raise Failed("this server hands out no agent: start it with serve --agent-file; no activation was made")
     wanted: dict[str, Any] = {
         "IamRole": args.role,
         "RegistrationLimit": args.limit,
@@ -42,8 +50,12 @@ def run_create(args: argparse.Namespace) -> int:
         wanted["DefaultInstanceName"] = args.name
     if args.tag:
         wanted["Tags"] = [tag_from(text) for text in args.tag]
-    made = client.call("ssm", "CreateActivation", **wanted)
-    server = client.call("patchwright", "GetServerInformation")
+    return client.call("ssm", "CreateActivation", **wanted), server
+
+
+def run_create(args: argparse.Namespace) -> int:
+    """Make the activation; its code is shown this once."""
+    made, server = make_activation(args)
     lines = register_lines(server, made["ActivationId"], made["ActivationCode"])
     if args.output == "table":
         write(f"On the host, as root, within {args.hours:g} hours:\n\n" + "".join(f"{line}\n" for line in lines))

@@ -6,7 +6,22 @@ import sys
 from typing import Any, NoReturn
 
 from patchwright import __version__
-from patchwright.cli import access_key, activation, compliance, inventory, nodes, patch, plan, scan, serve, up, why
+from patchwright.cli import (
+    access_key,
+    activation,
+    compliance,
+    enrol,
+    inventory,
+    nodes,
+    patch,
+    plan,
+    scan,
+    schedule,
+    serve,
+    up,
+    why,
+    windows,
+)
 from patchwright.cli.exits import ERROR, USAGE, Failed
 from patchwright.cli.output import complain
 from patchwright.client.errors import CallFailed
@@ -35,7 +50,10 @@ def parser() -> argparse.ArgumentParser:
     compliance.add_compliance(commands)
     inventory.add_inventory(commands)
     why.add_why(commands)
+    schedule.add_schedule(commands)
+    windows.add_windows(commands)
     activation.add_activation(commands)
+    enrol.add_enrol(commands)
     access_key.add_access_key(commands)
     return top
 

@@ -29,6 +29,7 @@ def add_serve(commands: Any) -> None:
     p.add_argument("--clock-tolerance-minutes", type=int)
     p.add_argument("--apt-delays", choices=["honour", "ignore"], help="approval delays of custom baselines on apt")
     p.add_argument("--fast-start", action="store_true", default=None, help="commands start without 1, 2, 4, 8, …")
+    p.add_argument("--missed-windows", choices=["catch-up", "record"], help="maintenance windows missed while down")
     p.add_argument("--poll-seconds", type=float, help="how long an idle node's poll is held")
     p.add_argument("--agent-file", type=Path, help="the agent's zipapp to serve to nodes")
     p.set_defaults(run=run_serve)

@@ -97,6 +97,24 @@ def may(principal: Principal, action: str, resource: str, tags: Mapping[str, str
     return Decision(allowed=True) if allowed else Decision(allowed=False, reason=_NOT_ALLOWED.format(action))
 
 
+def may_all(principal: Principal, action: str, prefix: str) -> Decision:
+    """Say whether `principal` may do `action` on every resource whose ARN begins with `prefix`, whatever its tags.
+
+    A deny of a single one of them, or of some by a tag, is a no: who may not do all may not have it done on all.
+    """
+    for statement in principal.statements:
+        mine = any(_match(p, action, fold=True) for p in statement.actions)
+        if mine and not statement.allow and any(_overlaps(p, prefix) for p in statement.resources):
+            return Decision(allowed=False, reason=_DENIED.format(principal.arn))
+    return may(principal, action, f"{prefix}*")
+
+
+def _overlaps(pattern: str, prefix: str) -> bool:
+    """Whether a pattern may match something that begins with `prefix`; yes in doubt."""
+    head = re.split(r"[*?]", pattern, maxsplit=1)[0]
+    return head.startswith(prefix) or prefix.startswith(head)
+
+
 _DENIED = "with an explicit deny in a policy of {}"
 _NOT_ALLOWED = "because no identity-based policy allows the {} action"
 

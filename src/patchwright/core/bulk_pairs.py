@@ -57,13 +57,13 @@ class Pairs:
 
     def members(self, pair: int) -> tuple[Ids, Ids]:
         """The installed versions and the units of one pair."""
-        installed = np.frombuffer(self._records.instsets[self._instsets[pair]], np.int32)
+        installed = self._records.instsets.members(self._instsets[pair])
         return installed, np.frombuffer(self.unit_sets[self._unit_sets[pair]], np.int32)
 
     def _units(self, native: str, some: Sequence[PairKey], slot_of: Ids) -> list[bytes]:
         records = self._records
         found = [records.upsets[upset] for _, _, upset in some]
-        versions, version_rows = _joined([records.instsets[instset] for _, instset, _ in some])
+        versions, version_rows = records.instsets.joined([instset for _, instset, _ in some])
         lines, line_rows = _joined(found)
         own = records.owns().take(lines)
         width = int(slot_of.max(initial=0)) + 1

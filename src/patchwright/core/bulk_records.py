@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from patchwright.core.bulk_sets import PackedSets
 from patchwright.core.facts import HostState, InstalledPackage, NodeFacts, UpgradeLine
 from patchwright.core.patches import PackageVersion
 from patchwright.core.slots import SlotFacts, native_slot, slots_of
@@ -88,15 +89,19 @@ class Records:
         self._keys: dict[str, Ids] = {}
         self._owns = np.empty(0, np.int32)
         self._families: dict[Family, tuple[int, Ids]] = {}
-        self.instsets: dict[int, bytes] = {}
+        self.instsets = PackedSets()
         self.upsets: dict[int, bytes] = {}
-        self.bytes = 0
-        """About how much the sets take."""
+        self._upset_bytes = 0
 
     @property
     def size(self) -> tuple[int, int]:
         """How many versions and units there are: tables made at another size do not speak of all of them."""
         return len(self.versions), len(self.own)
+
+    @property
+    def weight(self) -> int:
+        """About how many bytes the sets take."""
+        return self.instsets.bytes + self._upset_bytes
 
     def add_versions(self, versions: Mapping[int, PackageVersion]) -> None:
         """Records of the store by id, all of them new."""
@@ -127,8 +132,7 @@ class Records:
 
     def add_instset(self, set_id: int, ids: bytes) -> None:
         """A set of installed versions: ids of the store as native 32-bit integers."""
-        self.instsets[set_id] = self.version_numbers.dense(np.frombuffer(ids, np.int32)).tobytes()
-        self.bytes += len(ids) + 100
+        self.instsets.add(set_id, self.version_numbers.dense(np.frombuffer(ids, np.int32)))
 
     def add_upset(self, set_id: int, ids: bytes) -> None:
         """A set of upgradable lines, kept as units."""
@@ -136,7 +140,7 @@ class Records:
             self._unit_of_line = np.asarray(self._line_units, np.int32)
         lines = self.line_numbers.dense(np.frombuffer(ids, np.int32))
         self.upsets[set_id] = self._unit_of_line.take(lines).tobytes() if len(lines) else b""
-        self.bytes += len(ids) + 100
+        self._upset_bytes += len(ids) + 100
 
     def keys(self, native: str) -> Ids:
         """Version -> number of its slot, as hosts of that architecture see it. Source: decisions.md 10."""

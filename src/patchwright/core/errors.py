@@ -45,6 +45,11 @@ class Kind(StrEnum):
     DELETION_OPTION = "deletion option"
     COMPLIANCE_TYPE = "compliance type"
     REQUEST = "request"
+    SCHEDULE = "schedule"
+    WINDOW = "maintenance window"
+    WINDOW_TARGET = "window target"
+    WINDOW_TASK = "window task"
+    WINDOW_EXECUTION = "window execution"
 
 
 class DomainError(Exception):

@@ -47,6 +47,7 @@ _DROPS = {
     DropCode.REMOVAL: "it would remove {0}",
     DropCode.DOWNGRADE: "it would downgrade to {0}",
     DropCode.OTHER_VERSION: "it would bring in {0}, which is not the version that the baseline picks",
+    DropCode.OVERRIDE_LIST: "it would bring in {0}, whose versions in the override list are others",
     DropCode.UNRESOLVED: "the node's package manager can't resolve it: {0}",
 }
 

@@ -8,6 +8,7 @@ Source: judging.md 5 and 9.
 from collections.abc import Collection, Hashable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -69,11 +70,14 @@ class BulkJudge:
         chosen = np.asarray(pairs, np.int64)
         instset_of, unit_set_of = self.pairs.sets()
         sets, set_of = np.unique(instset_of.take(chosen), return_inverse=True)
-        installed = [records.instsets[number] for number in sets.tolist()]
-        numbers, ranks = _sums(installed, table.codes, table.rows, table.ranks, never)
+        numbers, ranks = np.zeros((len(sets), WIDTH), np.int64), np.full(len(sets), never, np.int32)
+        for start, parts in records.instsets.parts(sets.tolist()):
+            some, least = _sums(parts, np.uint16, table.codes[start:], table.rows, table.ranks[start:], never)
+            numbers += some
+            ranks = np.minimum(ranks, least)
         sets, blob_of = np.unique(unit_set_of.take(chosen), return_inverse=True)
         blobs = [self.pairs.unit_sets[number] for number in sets.tolist()]
-        more, unit_ranks = _sums(blobs, table.unit_codes, table.unit_rows, table.unit_ranks, never)
+        more, unit_ranks = _sums(blobs, np.int32, table.unit_codes, table.unit_rows, table.unit_ranks, never)
         ranks = np.minimum(ranks.take(set_of), unit_ranks.take(blob_of))
         if table.early:
             wrong = _with_any(blobs, table.early)
@@ -164,14 +168,21 @@ def _with_any(blobs: Sequence[bytes], units: set[int]) -> NDArray[np.bool_]:
     return np.asarray([not units.isdisjoint(np.frombuffer(blob, np.int32).tolist()) for blob in blobs], np.bool_)
 
 
-def _sums(blobs: Sequence[bytes], codes: Ids, rows: NDArray[np.float64], ranks: Ids, never: int) -> tuple[Numbers, Ids]:
+def _sums(
+    blobs: Sequence[bytes],
+    form: type[np.uint16] | type[np.int32],
+    codes: Ids,
+    rows: NDArray[np.float64],
+    ranks: Ids,
+    never: int,
+) -> tuple[Numbers, Ids]:
     """For each set the sum of its members' rows, and the least of their ranks."""
     kinds = len(rows)
     numbers = np.zeros((len(blobs), WIDTH), np.int64)
     least = np.full(len(blobs), never, np.int32)
-    lengths = np.fromiter(map(len, blobs), np.int64, len(blobs)) // 4
+    lengths = np.fromiter(map(len, blobs), np.int64, len(blobs)) // np.dtype(form).itemsize
     for first, last in _steps(lengths, kinds) if kinds else ():
-        ids = np.frombuffer(b"".join(blobs[first:last]), np.int32)
+        ids: NDArray[np.integer[Any]] = np.frombuffer(b"".join(blobs[first:last]), form)
         some, mine = last - first, lengths[first:last]
         cells = np.repeat(np.arange(0, some * kinds, kinds), mine)
         cells += codes.take(ids)

@@ -118,6 +118,11 @@ def any_named(ids: Sequence[str], entries: tuple[str, ...], *, wildcards: bool) 
     return [id in exact for id in ids]
 
 
+def is_wildcard(entry: str) -> bool:
+    """Whether an entry has a wildcard in it, where they count."""
+    return _GLOB.search(entry) is not None
+
+
 def has_wildcards(family: Family) -> bool:
     """Whether list entries may be wildcards on systems of that family."""
     return family not in _LITERAL_FAMILIES

@@ -7,7 +7,7 @@ from patchwright.core.baselines import PatchBaseline
 from patchwright.core.errors import Invalid, Kind
 from patchwright.core.exit_codes import ExitCode
 from patchwright.core.facts import NodeFacts
-from patchwright.core.lists import name_forms, spelled
+from patchwright.core.lists import any_spelled, is_wildcard, name_forms, spelled
 from patchwright.core.override_baselines import MalformedBaseline, baseline_from_plain
 from patchwright.core.patches import PackageVersion
 from patchwright.core.slots import SlotFacts, slots_of
@@ -15,6 +15,8 @@ from patchwright.core.values import Family, OperatingSystem
 
 MAX_OVERRIDE_ENTRIES = 10_000
 """A list is at most 1 MiB (decisions.md 8); this many entries of about 100 bytes fill it."""
+MAX_WILDCARDS = 1_000
+"""Each is made ready for every node that the list is for; exact ids cost nothing."""
 MAX_OVERRIDE_CHARS = 512
 """The longest id or title; package names and versions are shorter than that."""
 
@@ -49,7 +51,10 @@ def install_override_list(document: object) -> InstallOverrideList:
         raise Invalid(Kind.PARAMETERS, "the override list must be a map with the key patches, which is a list")
     if len(patches) > MAX_OVERRIDE_ENTRIES:
         raise Invalid(Kind.PARAMETERS, f"the override list has more than {MAX_OVERRIDE_ENTRIES} entries")
-    return InstallOverrideList(entries=tuple(_entry(number, patch) for number, patch in enumerate(patches, 1)))
+    entries = tuple(_entry(number, patch) for number, patch in enumerate(patches, 1))
+    if len({entry.id for entry in entries if is_wildcard(entry.id)}) > MAX_WILDCARDS:
+        raise Invalid(Kind.PARAMETERS, f"the override list has more than {MAX_WILDCARDS} different ids with wildcards")
+    return InstallOverrideList(entries=entries)
 
 
 def _entry(number: int, patch: object) -> OverrideEntry:
@@ -67,20 +72,36 @@ def _ids(version: PackageVersion) -> tuple[str, ...]:
     return (version.slot.patch_id.lower(),)
 
 
-def allows(overrides: InstallOverrideList, version: PackageVersion) -> bool:
-    """Whether some entry selects exactly this version. On Windows and macOS the title means nothing."""
-    ids, forms = _ids(version), name_forms(version)
-    titled = version.family not in (Family.WINDOWS, Family.MACOS)
-    return any(
-        spelled(ids, entry.id) and (entry.title is None or not titled or spelled(forms, entry.title))
-        for entry in overrides.entries
-    )
+class Selection:
+    """A list made ready to be asked of many versions: a fleet's run asks thousands of times."""
 
+    def __init__(self, overrides: InstallOverrideList) -> None:
+        self._exact: dict[str, list[OverrideEntry]] = {}
+        self._wildcards: dict[str, list[OverrideEntry]] = {}
+        for entry in overrides.entries:
+            into = self._wildcards if is_wildcard(entry.id) else self._exact
+            into.setdefault(entry.id.strip().lower(), []).append(entry)
+        self._patterns = tuple(self._wildcards)
 
-def forbids(overrides: InstallOverrideList, version: PackageVersion) -> bool:
-    """Whether `version` may not even come in as a dependency: its id is listed, but with other versions."""
-    named = any(spelled(_ids(version), entry.id) for entry in overrides.entries)
-    return named and not allows(overrides, version)
+    def _named(self, version: PackageVersion) -> list[OverrideEntry]:
+        """The entries whose id names the version's package."""
+        ids = _ids(version)
+        found = [entry for id in ids for entry in self._exact.get(id, ())]
+        if self._patterns and any(any_spelled(ids, self._patterns, wildcards=True)):
+            found += [e for p in self._patterns if spelled(ids, p) for e in self._wildcards[p]]
+        return found
+
+    def allows(self, version: PackageVersion) -> bool:
+        """Whether some entry selects exactly this version. On Windows and macOS the title means nothing."""
+        entries = self._named(version)
+        if not entries or version.family in (Family.WINDOWS, Family.MACOS):
+            return bool(entries)
+        forms = name_forms(version)
+        return any(entry.title is None or spelled(forms, entry.title) for entry in entries)
+
+    def forbids(self, version: PackageVersion) -> bool:
+        """Whether `version` may not even come in as a dependency: its id is listed, but with other versions."""
+        return bool(self._named(version)) and not self.allows(version)
 
 
 def override_targets(overrides: InstallOverrideList, facts: NodeFacts) -> tuple[tuple[SlotFacts, PackageVersion], ...]:
@@ -88,9 +109,10 @@ def override_targets(overrides: InstallOverrideList, facts: NodeFacts) -> tuple[
 
     Source: patch-baselines.md 5.4.
     """
+    selection = Selection(overrides)
     targets = []
     for slot in slots_of(facts):
-        allowed = [version for version in slot.offers if allows(overrides, version)]
+        allowed = [version for version in slot.offers if selection.allows(version)]
         if allowed:
             targets.append((slot, allowed[-1]))
     return tuple(targets)

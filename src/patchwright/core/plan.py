@@ -10,6 +10,7 @@ from patchwright.core.baselines import PatchBaseline, RejectedAction
 from patchwright.core.facts import NodeFacts
 from patchwright.core.judgement import Judgement, PatchLine, ReasonCode
 from patchwright.core.lists import listed
+from patchwright.core.overrides import InstallOverrideList, Selection
 from patchwright.core.patches import PackageVersion
 from patchwright.core.slots import native_slot
 from patchwright.core.values import FAMILY_OF, Family, PatchState, RebootOption, Slot
@@ -39,6 +40,7 @@ class DropCode(StrEnum):
     DOWNGRADE = "DOWNGRADE"
     OTHER_VERSION = "OTHER_VERSION"
     UNRESOLVED = "UNRESOLVED"
+    OVERRIDE_LIST = "OVERRIDE_LIST"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,11 +145,13 @@ def in_order(lines: Iterable[PatchLine]) -> tuple[Target, ...]:
 class Ground:
     """What the objections of one node rest on: its baseline, its holds, its versions. Remembers its answers."""
 
-    def __init__(self, facts: NodeFacts, baseline: PatchBaseline) -> None:
+    def __init__(self, facts: NodeFacts, baseline: PatchBaseline, overrides: InstallOverrideList | None = None) -> None:
         self.native = facts.state.arch
         self._family = FAMILY_OF[facts.operating_system]
         self._baseline = baseline
-        self._blocks = baseline.rejected_patches_action is RejectedAction.BLOCK
+        self._selection = None if overrides is None else Selection(overrides)
+        # An override list stands in the place of the baseline's rejected list. Source: patch-baselines.md 5.4.
+        self._blocks = overrides is None and baseline.rejected_patches_action is RejectedAction.BLOCK
         self._holds = frozenset(native_slot(slot, self.native) for slot in facts.state.holds)
         self._newest: dict[Slot, PackageVersion] = {}
         self._offers: dict[tuple[Slot, str], PackageVersion] = {}
@@ -188,6 +192,8 @@ class Ground:
         slot = self.slot(change.slot)
         if self._blocks and listed(version, self._baseline.rejected_patches) is not None:
             return Objection(code=DropCode.BLOCKED_DEPENDENCY, because_of=version.title)
+        if self._selection is not None and self._selection.forbids(version):
+            return Objection(code=DropCode.OVERRIDE_LIST, because_of=version.title)
         if slot in self._holds:
             return Objection(code=DropCode.HELD_DEPENDENCY, because_of=version.title)
         before = self._newest.get(slot)

@@ -31,15 +31,26 @@ class SnapshotKey:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
-    """The frozen content, and since when (aware, UTC)."""
+    """The frozen content, and since when (aware, UTC). `version`: the baseline's; 0 of predefined and overrides."""
 
     key: SnapshotKey
     baseline: PatchBaseline
     frozen_at: datetime
+    version: int = 0
+    overridden: bool = False
+    """Whether it is a BaselineOverride's, and not of a baseline that somebody keeps."""
 
 
-def freeze(existing: Snapshot | None, key: SnapshotKey, baseline: PatchBaseline, now: datetime) -> Snapshot:
+def freeze(
+    existing: Snapshot | None,
+    key: SnapshotKey,
+    baseline: PatchBaseline,
+    now: datetime,
+    version: int = 0,
+    *,
+    overridden: bool = False,
+) -> Snapshot:
     """The snapshot to use for `key`: the first content wins for three days, then `baseline` is frozen anew."""
     if existing is not None and existing.key == key and now - existing.frozen_at < RETENTION:
         return existing
-    return Snapshot(key=key, baseline=baseline, frozen_at=now)
+    return Snapshot(key=key, baseline=baseline, frozen_at=now, version=version, overridden=overridden)

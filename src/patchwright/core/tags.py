@@ -17,6 +17,7 @@ class TaggedType(StrEnum):
     PATCH_BASELINE = "PatchBaseline"
     MANAGED_INSTANCE = "ManagedInstance"
     DOCUMENT = "Document"
+    MAINTENANCE_WINDOW = "MaintenanceWindow"
 
 
 def with_tags(present: Sequence[Tag], added: Sequence[Tag]) -> tuple[Tag, ...]:

@@ -10,6 +10,8 @@ BaselineId = NewType("BaselineId", str)
 """`pb-` plus 17 hex digits; the ARN form exists on the wire only."""
 CommandId = NewType("CommandId", str)
 """A lower-case UUID."""
+WindowId = NewType("WindowId", str)
+"""`mw-` plus 17 hex digits."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

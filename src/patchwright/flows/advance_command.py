@@ -172,6 +172,8 @@ def _carry(tx: Tx, command: Command, moves: Moves, *, recount: bool = False) -> 
         )
     if rolled != before:
         commands.save_roll_up(tx, command.id, rolled)
+    if before.open and not rolled.open:
+        tx.wake("ended-commands")
     return rolled
 
 

@@ -7,6 +7,7 @@ import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from operator import le
 
 import msgspec
 
@@ -15,7 +16,7 @@ from patchwright.core.patches import PackageVersion
 from patchwright.core.values import Family
 from patchwright.flows.facts_fields import RepositoryRow, bad, decode
 from patchwright.flows.facts_notices import KnownNotices, read_notices
-from patchwright.flows.facts_rows import RawLine, ReportedLine, Rows, rows_of
+from patchwright.flows.facts_rows import PackageKey, RawLine, ReportedLine, Rows, rows_of
 from patchwright.flows.facts_state import read_state_part
 
 FACTS_VERSIONS = (1,)
@@ -62,7 +63,8 @@ class Report:
     collected_at: datetime
     state: HostState | None = None
     id_like: str = ""
-    installed: tuple[PackageVersion, ...] | None = None
+    installed: Mapping[PackageKey, PackageVersion] | None = None
+    """In the order of the part."""
     times: tuple[int, ...] | None = None
     lines: tuple[ReportedLine, ...] | None = None
     state_body: str | None = None
@@ -150,20 +152,21 @@ def read_state(body: str) -> HostState:
     return read_state_part(body)[0]
 
 
-def _read_installed(body: str, rows: _RowsOf) -> tuple[PackageVersion, ...]:
+def _read_installed(body: str, rows: _RowsOf) -> dict[PackageKey, PackageVersion]:
     raw = decode(body, _Installed, "installed")
     if len(raw.packages) > MAX_PACKAGES:
         raise bad(f"more than {MAX_PACKAGES} packages are installed")
-    packages = rows(raw.repositories).installed(raw.packages)
-    if len({(p.name, p.arch, p.version) for p in packages}) != len(packages):
+    named = rows(raw.repositories).installed(raw.packages)
+    by_key = {key: package for package, _, key in named}
+    if len(by_key) != len(named):
         raise bad("a package version is installed twice")
-    _in_order("installed", [(p.name, p.arch) for p in packages])
-    return packages
+    _in_order("installed", [slot for _, slot, _ in named])
+    return by_key
 
 
 def _in_order(part: str, keys: Sequence[tuple[str, str]]) -> None:
     """Parts are canonical: another order is another digest for the same host."""
-    if sorted(keys) != keys:
+    if not all(map(le, keys, keys[1:])):
         raise bad(f"part {part} is not sorted by name and architecture")
 
 

@@ -53,9 +53,9 @@ def repositories_of(rows: Sequence[RepositoryRow]) -> tuple[Repository, ...]:
 
 
 def clean(text: str, limit: int = MAX_FIELD) -> str:
-    """A host's text as it may be stored and shown: no control characters, bounded."""
-    if len(text) > limit:
-        raise bad(f"a field is longer than {limit} characters")
+    """A host's text as it may be stored and shown: no control characters, bounded in bytes, since keys are too."""
+    if len(text) > limit or (not text.isascii() and len(text.encode()) > limit):
+        raise bad(f"a field is longer than {limit} bytes")
     if not text.isprintable():
         raise bad("a field holds characters that can't be printed")
     return text

@@ -10,7 +10,7 @@ they are read anew each time.
 
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from patchwright.core.patches import PackageVersion, Repository
 from patchwright.core.values import Family
@@ -33,6 +33,18 @@ MAX_ROWS = 100_000
 """Rows in memory, about 70 MB; with more the memory begins anew."""
 
 
+PackageKey = tuple[str, str, str]
+"""Name, architecture and version."""
+
+
+class Named(NamedTuple):
+    """A package with the names by which a report is checked, made once for all reports that have the row."""
+
+    package: PackageVersion
+    slot: tuple[str, str]
+    key: PackageKey
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReportedLine:
     """An upgradable line before its installed version is looked up."""
@@ -44,8 +56,8 @@ class ReportedLine:
     offers: tuple[PackageVersion, ...]
 
     @property
-    def installed(self) -> tuple[str, str, str]:
-        """Name, architecture and version of the package that it speaks of."""
+    def installed(self) -> PackageKey:
+        """The package that it speaks of."""
         return self.name, self.arch, self.installed_version
 
 
@@ -61,7 +73,7 @@ class Rows:
     family: Family
     repositories: tuple[Repository, ...]
     notices: KnownNotices | None
-    _installed: dict[str, PackageVersion] = field(default_factory=dict)
+    _installed: dict[str, Named] = field(default_factory=dict)
     _lines: dict[RawLine, ReportedLine] = field(default_factory=dict)
 
     @property
@@ -69,13 +81,17 @@ class Rows:
         """How many rows it holds; a repository's own counts for several, since a hostile one may be long."""
         return len(self._installed) + len(self._lines) + 1 + len(self.repositories)
 
-    def installed(self, rows: Sequence[str]) -> tuple[PackageVersion, ...]:
+    def installed(self, rows: Sequence[str]) -> tuple[Named, ...]:
         """The packages of part installed. Raises Invalid(REPORT)."""
-        return _remembered(self._installed, rows, self._package)
+        return _remembered(self._installed, rows, self._named)
 
     def lines(self, raw: Sequence[RawLine]) -> tuple[ReportedLine, ...]:
         """The lines of part upgradable. Raises Invalid(REPORT)."""
         return _remembered(self._lines, raw, lambda line: self._line(*line))
+
+    def _named(self, row: str) -> Named:
+        package = self._package(row)
+        return Named(package, (package.name, package.arch), (package.name, package.arch, package.version))
 
     def _package(self, row: str) -> PackageVersion:
         fields = row.split("\t")

@@ -16,14 +16,15 @@ from patchwright.core.judge import judge
 from patchwright.core.judgement import History, Judgement
 from patchwright.core.nodes import ManagedNode
 from patchwright.core.outcome import Outcome, Said, after_install
-from patchwright.core.plan import ItemRole, Plan, PlanItem, in_order, targets_of
+from patchwright.core.plan import ItemRole, Plan, PlanItem
 from patchwright.core.reboot import RebootDecision, RebootReason, pending_after, reboot_decision, still_pending
 from patchwright.core.report import RunStory, report_of
 from patchwright.core.values import PatchOperation, Slot
 from patchwright.flows.judge_fleet import mark_due
-from patchwright.flows.judge_node import JudgedNode, judge_node, save_if_current
+from patchwright.flows.judge_node import JudgedNode, save_if_current
 from patchwright.flows.plan_record import read_plan
 from patchwright.flows.ports import Ids
+from patchwright.flows.run_rules import JudgedRun, judge_run
 from patchwright.store import commands, facts, judgements, runs
 from patchwright.store.engine import Tx
 from patchwright.store.runs import PatchRun
@@ -56,6 +57,8 @@ class Concluded:
     run: PatchRun
     before: JudgedNode
     judged: JudgedNode
+    live: JudgedNode
+    """What stands for the node from now on: the same, but by the live rules where the run went by others."""
     code: int
     message: str
     reboot: RebootDecision
@@ -91,13 +94,19 @@ def conclude(
     tx: Tx, node: ManagedNode, run: PatchRun, ending: Ending, now: datetime, apt_delays: AptDelays
 ) -> Concluded:
     """Judge the node as the run leaves it. Reads only; whatever the worker says, its facts decide."""
-    judged = judge_node(tx, node, now, apt_delays)
-    if run.operation is PatchOperation.SCAN or judged.facts is None:
-        return _without_install(run, judged, ending)
-    plan = read_plan(run.plan) if run.plan is not None else _unplanned(run, judged, ending)
+    judged_run = judge_run(tx, node, run, now, apt_delays)
+    refusal = judged_run.rules.refusal
+    if refusal is not None:
+        code, words = refusal
+        # What the worker itself has failed at is told beside it.
+        code = code if ending.exit_code in (ExitCode.SUCCESS, ExitCode.FAILURE) else ending.exit_code
+        ending = replace(ending, exit_code=code, message=f"{words}. {ending.message}".rstrip())
+    if refusal is not None or run.operation is PatchOperation.SCAN or judged_run.judged.facts is None:
+        return _without_install(run, judged_run, ending)
+    plan = read_plan(run.plan) if run.plan is not None else _unplanned(run, judged_run, ending)
     if plan is None:
-        return _without_install(run, judged, ending)
-    return _installed(run, judged, ending, plan, apt_delays, taken_back=_is_taken_back(tx, run))
+        return _without_install(run, judged_run, ending)
+    return _installed(run, judged_run, ending, plan, apt_delays, taken_back=_is_taken_back(tx, run))
 
 
 def _is_taken_back(tx: Tx, run: PatchRun) -> bool:
@@ -105,7 +114,7 @@ def _is_taken_back(tx: Tx, run: PatchRun) -> bool:
     return invocation is not None and invocation.details in (Details.CANCELLING, Details.CANCELLED)
 
 
-def _without_install(run: PatchRun, judged: JudgedNode, ending: Ending) -> Concluded:
+def _without_install(run: PatchRun, judged: JudgedRun, ending: Ending) -> Concluded:
     """A Scan, a Plan that is only shown, or an Install that never came to attempt anything."""
     code, message = ending.exit_code, ending.message
     plan = read_plan(run.plan) if run.plan is not None else None
@@ -119,8 +128,9 @@ def _without_install(run: PatchRun, judged: JudgedNode, ending: Ending) -> Concl
     reason = RebootReason.SCAN if scan else RebootReason.NOTHING_TO_DO
     return Concluded(
         run=run,
-        before=judged,
-        judged=judged,
+        before=judged.live,
+        judged=judged.judged,
+        live=judged.live,
         code=code,
         message=message,
         reboot=RebootDecision(reboot=False, reason=reason),
@@ -128,23 +138,24 @@ def _without_install(run: PatchRun, judged: JudgedNode, ending: Ending) -> Concl
     )
 
 
-def _unplanned(run: PatchRun, judged: JudgedNode, ending: Ending) -> Plan | None:
+def _unplanned(run: PatchRun, judged: JudgedRun, ending: Ending) -> Plan | None:
     """An Install that a problem ended before it had a Plan: what it would have gone for has failed."""
-    if not ending.problem or not isinstance(judged.outcome, Judgement):
+    if not ending.problem or not isinstance(judged.judged.outcome, Judgement):
         return None
     items = (
         PlanItem(slot=t.slot, from_version=t.from_version, to_version=t.version, role=ItemRole.TARGET)
-        for t in in_order(targets_of(judged.outcome))
+        for t in judged.targets()
     )
     return Plan(items=tuple(items), dropped=(), reboot_option=run.reboot_option)
 
 
 def _installed(
-    run: PatchRun, judged: JudgedNode, ending: Ending, plan: Plan, apt_delays: AptDelays, *, taken_back: bool
+    run: PatchRun, judged_run: JudgedRun, ending: Ending, plan: Plan, apt_delays: AptDelays, *, taken_back: bool
 ) -> Concluded:
+    judged, live = judged_run.judged, judged_run.live
     after = judged.facts
     if after is None:
-        return _without_install(run, judged, ending)
+        return _without_install(run, judged_run, ending)
     said = Said(messages=ending.failures, problem=ending.problem, message=ending.message)
     outcome = after_install(plan, after, said)
     # A cancel that the worker has not heard of yet holds the reboot back as one that it has.
@@ -156,10 +167,12 @@ def _installed(
     history = replace(outcome.remembered(judged.history), pending_reboot=kept)
     other = bool(ending.plan_digest) and ending.plan_digest != run.plan_digest
     code = outcome.exit_code(reboots=decision.reboot, worker_failed=other or _failed(ending))
+    again = _rejudged(judged, history, apt_delays)
     return Concluded(
         run=run,
-        before=judged,
-        judged=_rejudged(judged, history, apt_delays),
+        before=live,
+        judged=again,
+        live=again if judged is live else _rejudged(live, history, apt_delays),
         code=code,
         message=f"{ANOTHER_PLAN}. {ending.message}".rstrip() if other else ending.message,
         reboot=decision,
@@ -244,12 +257,12 @@ def _still_true(tx: Tx, run: PatchRun, concluded: Concluded) -> bool:
 
 
 def _keep_history(tx: Tx, concluded: Concluded, now: datetime, ids: Ids) -> None:
-    node, history = concluded.judged.node, concluded.judged.history
+    node, history = concluded.live.node, concluded.live.history
     changed = history != concluded.before.history
     if changed:
         judgements.save_history(tx, node.id, history)
     # When facts or baseline moved on meanwhile, the judging loop, which was told, has the last word.
-    save_if_current(tx, concluded.judged)
+    save_if_current(tx, concluded.live)
     if changed:
         # A turn of the loop that began before knows nothing of the new history: the node must come once more.
         mark_due(tx, node.scope, node_ids=[node.id], cause="install", now=now, ids=ids)
@@ -291,6 +304,7 @@ def _result(concluded: Concluded) -> dict[str, Any]:
         "baseline_id": governed.baseline.id,
         "baseline_version": governed.version,
         "patch_group": governed.resolution.patch_group,
+        "override_digest": concluded.run.override_digest,
         "status": judged.status,
         "counts": asdict(judged.counts),
         "reboot": {"reboots": concluded.reboot.reboot, "reason": concluded.reboot.reason},

@@ -41,6 +41,8 @@ from patchwright.store.verdict_rows import Row
 
 SLICE = 100_000
 """Nodes judged from one snapshot."""
+RENEWED = 20_000
+"""Standing verdicts judged from one snapshot: where two can be at work, these are written while the next are judged."""
 LOAD = 5_000
 """Nodes loaded at once."""
 MAX_BYTES = 400_000_000
@@ -280,8 +282,8 @@ class FleetJudge:
     def renew(self, tx: Tx, work: Work, *, after: bytes = b"") -> "Renewal":
         """Judge verdicts of a group again, those behind node `after`. Reads only."""
         self._make_room()
-        standing = read(tx, work.group, by_time=work.caused_at if work.by_time else None, after=after, limit=SLICE)
-        renewal = Renewal(last=bytes(standing.ids[-1]) if len(standing) == SLICE else None)
+        standing = read(tx, work.group, by_time=work.caused_at if work.by_time else None, after=after, limit=RENEWED)
+        renewal = Renewal(last=bytes(standing.ids[-1]) if len(standing) == RENEWED else None)
         self._known.load(tx, standing.facts[standing.facts != NONE])
         kinds = self._known.kinds(standing.facts)
         judged_at = np.maximum(standing.judged_at, work.caused_at)

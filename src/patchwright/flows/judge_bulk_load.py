@@ -119,7 +119,7 @@ class Known:
     @property
     def size(self) -> int:
         """About how much it takes, versions and tables aside."""
-        return self.judge.records.bytes + 24 * self.held.numbers.count
+        return self.judge.records.weight + 24 * self.held.numbers.count
 
     def load(self, tx: Tx, facts_ids: NDArray[np.int64]) -> None:
         """Read what is not yet known of these facts records."""
@@ -140,7 +140,7 @@ class Known:
             self._learn_lines(tx, [blob for _, blob in found])
             for number, blob in found:
                 records.add_upset(number, blob)
-        nothing = [number for number in np.unique(held.instset[before:]).tolist() if not records.instsets[number]]
+        nothing = [number for number in np.unique(held.instset[before:]).tolist() if not records.instsets.size(number)]
         held.empty[before:] = np.isin(held.instset[before:], nothing)
 
     def pairs(self, places: Ids, native: str) -> Ids:

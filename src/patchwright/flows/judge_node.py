@@ -157,18 +157,24 @@ def load_facts(tx: Tx, node: ManagedNode, record: FactsRecord | None) -> NodeFac
 
 
 def judge_node(
-    tx: Tx, node: ManagedNode, now: datetime, apt_delays: AptDelays, shared: Shared | None = None
+    tx: Tx,
+    node: ManagedNode,
+    now: datetime,
+    apt_delays: AptDelays,
+    shared: Shared | None = None,
+    governed: Governed | None = None,
 ) -> JudgedNode:
     """The node's live judgement at `now`, from the facts that it last reported. Reads only.
 
-    `shared` serves nodes that are judged in one transaction; it must have been made for it.
+    `shared` serves nodes that are judged in one transaction; it must have been made for it. `governed` judges by
+    another baseline than the node's own.
     """
     shared = shared or Shared(apt_delays)
     record = facts.current(tx, node.id)
     known = load_facts(tx, node, record)
     # A node that never said what it is gets the answer for Debian: NO_FACTS, whatever the baseline.
     system = node.operating_system or OperatingSystem.DEBIAN
-    governed = governed_by(tx, node, system)
+    governed = governed or governed_by(tx, node, system)
     history = judgements.history(tx, node.id)
     catalogue = shared.catalogue(tx, node, known, governed.baseline)
     if known is None and record is not None:

@@ -24,6 +24,7 @@ from patchwright.flows.judge_fleet import mark_due
 from patchwright.flows.judge_node import load_facts
 from patchwright.flows.plan_record import read_settling
 from patchwright.flows.ports import Ids
+from patchwright.flows.run_rules import freeze_rules, needs_document
 from patchwright.flows.settle_plan import SettledPlan, settled_plan
 from patchwright.store import commands, facts, judgements, runs
 from patchwright.store.engine import Tx
@@ -106,31 +107,33 @@ def _new_run(
         # A worker that is given none invents one per node, as the managed service's does. Source: 2.4.
         snapshot_id=values.get("SnapshotId") or run_id,
         override_list=values.get("InstallOverrideList", ""),
+        baseline_override=values.get("BaselineOverride", ""),
         started_at=now,
         boot_id=boot_id,
         plan_only=document.name == PLAN_PATCHES,
     )
-    refusal = _refusal(run, values.get("BaselineOverride", ""), values.get("BaselineTags", ""))
+    refusal = _refusal(run, values.get("BaselineTags", ""))
     if refusal is None:
         return run
     code, text = refusal
     return replace(run, ended_at=now, exit_code=code, message=text, report=f"{text}\n")
 
 
-def _refusal(run: PatchRun, baseline_override: str, baseline_tags: str) -> tuple[int, str] | None:
+def _refusal(run: PatchRun, baseline_tags: str) -> tuple[int, str] | None:
     """Orders that this server does not carry out: nothing is scanned or installed, and nothing recorded.
 
     Installing by the baseline what a list was meant to narrow would be worse than installing nothing.
     """
-    code = check_overrides(run.override_list, baseline_override)
+    code = check_overrides(run.override_list, run.baseline_override)
     if code is not None:
         return code, "InstallOverrideList and BaselineOverride can't be given together: nothing was done."
-    if baseline_override:
-        return ExitCode.FAILURE, "BaselineOverride is not built yet: nothing was done."
     if baseline_tags:
         return ExitCode.FAILURE, "BaselineTags is not built yet: nothing was done."
-    if run.override_list and run.operation is PatchOperation.INSTALL:
-        return ExitCode.FAILURE, "InstallOverrideList is not built yet: nothing was installed."
+    wanted = needs_document(run)
+    location = run.baseline_override or run.override_list
+    if wanted and not location.startswith("https://"):
+        code = ExitCode.OVERRIDE_NOT_FETCHED if run.baseline_override else ExitCode.FAILURE
+        return code, f"{wanted} must be at an https:// address: nodes have no access to s3://. Nothing was done."
     return None
 
 
@@ -176,8 +179,9 @@ def run_of(tx: Tx, run_id: str, node_id: str, command_id: str, step: str) -> Pat
     return run
 
 
-def note_facts(tx: Tx, run: PatchRun, now: datetime, ids: Ids) -> None:
+def note_facts(tx: Tx, node: ManagedNode, run: PatchRun, now: datetime, ids: Ids) -> None:
     """The run's facts are in. A Scan clears what a failed Install left behind, and the counts follow."""
+    freeze_rules(tx, node, run, now)
     if run.facts_at is None:
         runs.update(tx, run.id, facts_at=now)
     if run.operation is PatchOperation.SCAN and judgements.clear_failed(tx, run.node_id):

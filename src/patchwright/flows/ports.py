@@ -12,6 +12,9 @@ class Ids(Protocol):
     def baseline(self) -> str:
         """`pb-` plus 17 hex digits."""
 
+    def window(self) -> str:
+        """`mw-` plus 17 hex digits."""
+
     def node(self) -> str:
         """`mi-` plus 17 hex digits."""
 

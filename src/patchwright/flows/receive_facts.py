@@ -1,19 +1,20 @@
 """A report -> stored facts, interned, and the node due for judging."""
 
 from array import array
+from collections.abc import Mapping
 from datetime import datetime
-from operator import itemgetter
 from typing import Any
 
 from patchwright.core.errors import Invalid, Kind
 from patchwright.core.facts import HostState
-from patchwright.core.nodes import ManagedNode, operating_system_of
+from patchwright.core.nodes import ManagedNode, operating_system_of, product_of
 from patchwright.core.patches import PackageVersion
 from patchwright.core.values import Family, OperatingSystem
 from patchwright.flows.facts_document import NOTICES, Part, Report, check_parts, read_report, read_state
+from patchwright.flows.facts_rows import PackageKey
 from patchwright.flows.judge_fleet import Cause, mark_account_due, mark_due
 from patchwright.flows.ports import Ids
-from patchwright.store import facts, first_seen, nodes
+from patchwright.store import available, facts, first_seen, nodes
 from patchwright.store.engine import Tx
 from patchwright.store.tables import instset, upset
 
@@ -27,6 +28,7 @@ so that times alone would have nothing to be aligned with."""
 _SAYS_THE_FAMILY = {"state", "installed", "upgradable"}
 """Parts after which it does not matter of which family the last facts were."""
 _MAX_OFFSET = 2**31 - 1
+MAX_PRODUCT = 128
 
 
 def read_sent(
@@ -83,16 +85,15 @@ def accept_facts(tx: Tx, node: ManagedNode, report: Report, now: datetime, ids: 
         values["state"] = report.part_digests["state"]
     state = report.state or read_state(facts.state_body(tx, values["state"]))
     released = {s.repository.identity: s.released_at for s in state.sources}
-    versions: list[PackageVersion] = []
-    if report.installed is not None:
-        versions += _store_installed(tx, report, values)
+    installed = _store_installed(tx, report, values) if report.installed is not None else ()
+    offers: list[PackageVersion] = []
     if report.lines is not None and report.installed is not None:
-        versions += _store_lines(tx, report, report.installed, values)
+        offers = _store_lines(tx, report, report.installed, values)
     elif report.lines is not None and record is not None:
-        mine = tuple(p.package for p in facts.installed(tx, record))
-        versions += _store_lines(tx, report, mine, values)
+        mine = {(p.package.name, p.package.arch, p.package.version): p.package for p in facts.installed(tx, record)}
+        offers = _store_lines(tx, report, mine, values)
     # Only apt's own metadata have no dates.
-    undated = versions if state.manager == "apt" else []
+    undated = [*installed, *offers] if state.manager == "apt" else []
     if first_seen.record(tx, node.scope.account, undated, released, now):
         # An older mirror has shown that something was published earlier: others may not have to wait for it any more.
         mark_account_due(tx, node.scope.account, cause=Cause.CATALOGUE, now=now, ids=ids)
@@ -107,6 +108,8 @@ def accept_facts(tx: Tx, node: ManagedNode, report: Report, now: datetime, ids: 
     )
     system = _system(state, report, node)
     nodes.set_system(tx, node, system, offset)
+    if system is not None:
+        available.note(tx, node.scope, system, product_of(system, state.os_version)[:MAX_PRODUCT], offers, now)
     mark_due(tx, node.scope, node_ids=[node.id], cause="facts", now=now, ids=ids)
     return True
 
@@ -140,27 +143,27 @@ def _unchanged(record: facts.FactsRecord | None, report: Report) -> dict[str, An
 
 
 def _store_installed(tx: Tx, report: Report, values: dict[str, Any]) -> tuple[PackageVersion, ...]:
-    packages = report.installed or ()
+    packages = tuple(report.installed.values()) if report.installed else ()
     times = report.times or ()
     if len(times) != len(packages):
         raise Invalid(
             Kind.REPORT, "The parts times and installed differ in length. The node's last good facts were kept."
         )
     ids = (facts.intern_remembered if report.is_remembered else facts.intern_versions)(tx, packages)
-    values["instset"] = facts.intern_set(tx, instset, ids)
-    values["times"] = array("i", map(itemgetter(1), sorted(zip(ids, times, strict=True)))).tobytes()
+    order = sorted(range(len(ids)), key=ids.__getitem__)
+    values["instset"] = facts.intern_set(tx, instset, [ids[place] for place in order])
+    values["times"] = array("i", [times[place] for place in order]).tobytes()
     return packages
 
 
 def _store_lines(
-    tx: Tx, report: Report, installed: tuple[PackageVersion, ...], values: dict[str, Any]
+    tx: Tx, report: Report, installed: Mapping[PackageKey, PackageVersion], values: dict[str, Any]
 ) -> list[PackageVersion]:
-    by_key = {(p.name, p.arch, p.version): p for p in installed}
     lines = report.lines or ()
     offers = [o for line in lines for o in line.offers]
     rows = []
     for line in lines:
-        package = by_key.get(line.installed)
+        package = installed.get(line.installed)
         if package is None:
             raise Invalid(
                 Kind.REPORT,

@@ -23,7 +23,7 @@ VISIBILITY = timedelta(seconds=10)
 """A message that is not acknowledged is offered again after this long to a node that polls."""
 MAX_MESSAGES = 10
 STDOUT_LIMIT, STDERR_LIMIT, OUTPUT_LIMIT, TRACE_LIMIT = 24_000, 8_000, 2_500, 2_500
-CUT = "--output truncated--"
+CUT, OUTPUT_CUT = "--output truncated--", "\n---Output truncated---"
 _COMMAND_ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _ENDED = frozenset({"Success", "Failed", "ExecutionTimedOut", "Cancelled"})
 _STEP_DETAILS = {
@@ -217,7 +217,7 @@ def _step(step: StepResult, said: Mapping[str, Any]) -> StepResult:
         status=status,
         status_details=details,
         response_code=code if type(code) is int and -(2**31) <= code < 2**31 else -1,
-        output=_text(said.get("output"))[:OUTPUT_LIMIT],
+        output=cut(_text(said.get("output")), OUTPUT_LIMIT, mark=OUTPUT_CUT),
         standard_output=cut(_text(said.get("standardOutput")), STDOUT_LIMIT),
         standard_error=cut(_text(said.get("standardError")), STDERR_LIMIT),
         started_at=_instant(said.get("startDateTime")),
@@ -238,9 +238,9 @@ def _close_steps(tx: Tx, invocation: Invocation, steps: list[StepResult], final:
             )
 
 
-def cut(text: str, limit: int) -> str:
+def cut(text: str, limit: int, mark: str = CUT) -> str:
     """The first part of an output, marked when something was cut away. Source: operations.md 3.5."""
-    return text if len(text) <= limit else text[: limit - len(CUT)] + CUT
+    return text if len(text) <= limit else text[: limit - len(mark)] + mark
 
 
 def _text(value: object) -> str:

@@ -12,10 +12,10 @@ from patchwright.core.commands import Details
 from patchwright.core.errors import AlreadyExists, Invalid, Kind, LimitExceeded, Refused
 from patchwright.core.judgement import Judgement
 from patchwright.core.nodes import ManagedNode
-from patchwright.core.plan import LIFETIME, MAX_TARGETS, Closure, Ground, Plan, Target, in_order, targets_of
+from patchwright.core.plan import LIFETIME, MAX_TARGETS, Closure, Plan, Target
 from patchwright.core.settle import Mode, Settling, answered, begin
 from patchwright.core.values import PatchOperation
-from patchwright.flows.judge_node import JudgedNode, judge_node
+from patchwright.flows.judge_node import JudgedNode
 from patchwright.flows.plan_record import (
     Basis,
     draft_record,
@@ -24,6 +24,7 @@ from patchwright.flows.plan_record import (
     read_plan,
     read_settling,
 )
+from patchwright.flows.run_rules import judge_run
 from patchwright.store import commands, facts, runs
 from patchwright.store.engine import Tx
 from patchwright.store.runs import PatchRun
@@ -90,18 +91,20 @@ def prepare_step(
             raise AlreadyExists(
                 Kind.RUN, f"{MAX_PLANS} Plans were settled for this run; there is no third. End it.", id=run.id
             )
-    judged = judge_node(tx, node, now, apt_delays)
+    judged_run = judge_run(tx, node, run, now, apt_delays)
+    judged = judged_run.judged
+    if judged_run.rules.refusal is not None:
+        raise Refused(Kind.RUN, f"Nothing is planned: {judged_run.rules.refusal[1]}.", id=run.id)
     if not isinstance(judged.outcome, Judgement) or judged.facts is None:
         reason = "it reported no facts" if isinstance(judged.outcome, Judgement) else judged.outcome.reason
         raise Invalid(Kind.RUN, f"Nothing can be planned for node {node.id}: {reason}", id=run.id)
     basis = _basis(judged, call.facts_digest)
     if settling is None or run.draft is None or read_basis(run.draft) != basis:
         # Facts or baseline moved on since the first question: what was answered speaks of another host.
-        return Step(run=run, values=_values(run, _begin(run, judged.outcome), basis, call.digest, now))
+        return Step(run=run, values=_values(run, _begin(run, judged_run.targets()), basis, call.digest, now))
     if call.mode is not settling.mode:
         return unchanged
-    ground = Ground(judged.facts, judged.governed.baseline)
-    outcome = answered(settling, call.closures, run.reboot_option, ground)
+    outcome = answered(settling, call.closures, run.reboot_option, judged_run.ground())
     return Step(run=run, values=_values(run, outcome, basis, call.digest, now))
 
 
@@ -159,8 +162,7 @@ def _basis(judged: JudgedNode, facts_digest: str) -> Basis:
     return Basis(facts_digest=facts_digest, baseline_id=governed.baseline.id, baseline_version=governed.version)
 
 
-def _begin(run: PatchRun, judgement: Judgement) -> Settling | Plan:
-    targets = in_order(targets_of(judgement))
+def _begin(run: PatchRun, targets: tuple[Target, ...]) -> Settling | Plan:
     if len(targets) > MAX_TARGETS:
         raise LimitExceeded(Kind.REPORT, f"{len(targets)} patches are missing; a Plan has at most {MAX_TARGETS}.")
     return begin(targets, run.reboot_option)

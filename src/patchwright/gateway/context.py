@@ -10,6 +10,7 @@ from patchwright.core.approval import AptDelays
 from patchwright.flows.ports import Ids
 from patchwright.store.engine import Tx
 from patchwright.wire.credentials import NodeKeys, RunToken, RunTokens
+from patchwright.wire.snapshot_urls import SnapshotUrls
 
 Request = Mapping[str, Any]
 Answer = dict[str, Any]
@@ -39,6 +40,7 @@ class NodeContext:
     run: RunToken | None
     keys: NodeKeys
     run_tokens: RunTokens
+    snapshot_urls: SnapshotUrls
     address: str
     apt_delays: AptDelays
     worker_source: Callable[[], Mapping[str, str]]

@@ -15,10 +15,12 @@ from patchwright.core.nodes import ManagedNode
 from patchwright.core.settle import Mode
 from patchwright.flows.closures import read_closures
 from patchwright.flows.facts_document import Part, Report
+from patchwright.flows.fetched_override import Fetched, read_fetched, take_fetched
 from patchwright.flows.finish_run import Concluded, conclude, finish_patch_run, read_ending
 from patchwright.flows.hooks import step_code
 from patchwright.flows.patch_run import forget_booted, note_facts, run_of, start_patch_run
 from patchwright.flows.receive_facts import accept_facts, read_sent
+from patchwright.flows.run_rules import needs_document
 from patchwright.flows.settle_plan import Question, SettleCall, SettledPlan, Step, prepare_step, settle, standing
 from patchwright.gateway.context import Answer, NodeContext, Proof, Request, door
 from patchwright.gateway.credentials import registered
@@ -63,7 +65,28 @@ def start(ctx: NodeContext, request: Request, prepared: None) -> Answer:  # noqa
         "Report": run.report if ended else None,
         "ExitCode": None if order.exit_code is None else step_code(ctx.tx, run, order.exit_code),
         "Plan": _plan_to(order.plan) if order.plan else None,
+        "FetchUrl": None if ended else _document_url(run),
     }
+
+
+def _document_url(run: PatchRun) -> str | None:
+    """What the worker has yet to fetch for the run."""
+    return (run.baseline_override or run.override_list) if needs_document(run) else None
+
+
+def _read_override(ctx: NodeContext, request: Request) -> Fetched:
+    node = registered(ctx)
+    run = _own_run(ctx, request, node)
+    return read_fetched(node, run, request.get("Body"), request.get("Problem", ""), request.get("Message", ""))
+
+
+@door("Patchwright.PutOverride", Proof.RUN_TOKEN, prepare=_read_override)
+def put_override(ctx: NodeContext, request: Request, prepared: Fetched) -> Answer:
+    """The document of InstallOverrideList or BaselineOverride, or why there is none."""
+    run = take_fetched(ctx.tx, _own_run(ctx, request, registered(ctx)), prepared, ctx.now)
+    if run.ended_at is None:
+        return {"Ended": False}
+    return {"Ended": True, "Report": run.report, "ExitCode": step_code(ctx.tx, run, run.exit_code or 0)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,7 +119,7 @@ def put_facts(ctx: NodeContext, request: Request, prepared: _Sent) -> Answer:
     node = registered(ctx)
     run = _own_run(ctx, request, node)
     accept_facts(ctx.tx, node, prepared.report, ctx.now, ctx.ids)
-    note_facts(ctx.tx, run, ctx.now, ctx.ids)
+    note_facts(ctx.tx, registered(ctx), run, ctx.now, ctx.ids)
     forget_booted(ctx.tx, node, ctx.now, ctx.ids)
     return {"Accepted": True, "NeedParts": []}
 

@@ -2,11 +2,12 @@
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from patchwright.core.approval import AptDelays
 from patchwright.core.nodes import ManagedNode
@@ -19,7 +20,7 @@ from patchwright.store.engine import Engine, Tx
 from patchwright.store.judgements import Due
 
 if TYPE_CHECKING:
-    from patchwright.flows.judge_bulk import FleetJudge, Verdicts
+    from patchwright.flows.judge_bulk import FleetJudge, Renewal, Verdicts
     from patchwright.store.bulk_facts import DueNode
 
 BATCH = 200
@@ -38,6 +39,7 @@ BROKEN_FACTS = (ValueError, TypeError, LookupError, AttributeError, ArithmeticEr
 """What a bug of ours makes of one node's facts; anything of the store ends the turn instead."""
 
 log = logging.getLogger(__name__)
+T = TypeVar("T")
 
 
 class NotJudged(Exception):
@@ -137,16 +139,25 @@ class JudgingLoop:
         """Nodes of which the baseline or the time alone is another; returns those for the plain judge."""
         from patchwright.store import standing_verdicts
 
-        fleet, others = self._bulk(), list[Due]()
+        others, parts = list[Due](), self._renewals(changes, now)
+        if self._store.dialect == "postgresql":
+            parts = _one_ahead(parts)
+        for part in parts:
+            for renewed in part.renewed:
+                self._in_parts(len(renewed), partial(standing_verdicts.renewal, self._store.dialect, renewed))
+            others += self._keep_due(part.others)
+        return others
+
+    def _renewals(self, changes: Sequence[Change], now: datetime) -> Iterator["Renewal"]:
+        """What is now said of standing verdicts, some nodes at a time."""
+        fleet = self._bulk()
         for work in self._store.read(partial(fleet.standing, changes=changes, now=now)):
             after: bytes | None = b""
             while after is not None:
                 part = self._store.read(partial(fleet.renew, work=work, after=after))
-                for renewed in part.renewed:
-                    self._in_parts(len(renewed), partial(standing_verdicts.renewal, self._store.dialect, renewed))
-                others += self._keep_due(part.others)
+                if part.renewed or part.others:
+                    yield part
                 after = part.last
-        return others
 
     def _bulk(self) -> "FleetJudge":
         if self._fleet is None:
@@ -197,6 +208,18 @@ class JudgingLoop:
                 )
             items.append(Due(node_id=NodeId(node.id), cause="bulk", caused_at=caused_at, ticket=ticket))
         return items
+
+
+def _one_ahead(items: Iterator[T]) -> Iterator[T]:
+    """The same items. A thread makes the next one while the caller uses one: another process writes, this one judges.
+
+    On SQLite nothing is won: the writer needs the interpreter as the judge does, and would wait for it with its lock.
+    """
+    with ThreadPoolExecutor(1, "judging-ahead") as ahead:
+        following = ahead.submit(next, items, None)
+        while (item := following.result()) is not None:
+            following = ahead.submit(next, items, None)
+            yield item
 
 
 def _look(tx: Tx, now: datetime) -> _Look:

@@ -13,20 +13,24 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
+from patchwright.core import enrol_script
 from patchwright.loops.commands import CommandsLoop
 from patchwright.loops.driver import Driver, Loop
 from patchwright.loops.inventory import InventoryLoop
 from patchwright.loops.judging import JudgingLoop
 from patchwright.loops.retention import RetentionLoop
+from patchwright.loops.windows import WindowsLoop
 from patchwright.server import handlers
 from patchwright.server.authenticate import Authenticator
 from patchwright.server.control_channels import ControlChannels
 from patchwright.server.http import Edge
+from patchwright.server.snapshot_page import snapshot_behind
 from patchwright.server.state import State
 from patchwright.server.telemetry import Telemetry
 from patchwright.server.tls import TlsFiles
 from patchwright.store.engine import StoreUnavailable
 from patchwright.store.retention import Retention
+from patchwright.wire.snapshot_urls import PATH as SNAPSHOTS
 
 
 class Front:
@@ -68,6 +72,16 @@ class Application:
                     turn=JudgingLoop(state.store, state.service.apt_delays).turn,
                     wakes=frozenset({"judging"}),
                 ),
+                Loop(
+                    name="windows",
+                    turn=WindowsLoop(
+                        state.store,
+                        state.ids,
+                        fast_start=state.service.fast_start,
+                        catch_up=state.service.catch_up_windows,
+                    ).turn,
+                    wakes=frozenset({"windows", "ended-commands"}),
+                ),
                 Loop(name="inventory", turn=InventoryLoop(state.store).turn, wakes=frozenset({"inventory"})),
                 Loop(name="retention", turn=RetentionLoop(state.store, Retention()).turn, wakes=frozenset()),
             ],
@@ -83,8 +97,10 @@ class Application:
             Route("/readyz", self._readyz),
             Route("/metrics", self._metrics),
             Route("/ca.pem", self._ca),
+            Route("/enrol.sh", self._enrol),
             Route("/agent/patchwright-agent.pyz", self._agent),
             Route("/agent/patchwright-agent.json", self._agent_manifest),
+            Route(f"{SNAPSHOTS}{{token}}/{{name}}", self._snapshot),
             Route("/v1/control-channel/{node_id}", self._channels.create, methods=["POST"]),
             Route("/{path:path}", _not_found, methods=["GET", "POST", "PUT", "DELETE", "PATCH", "HEAD"]),
         ]
@@ -123,11 +139,18 @@ class Application:
             return await _not_found(request)
         return _file(path, "application/x-pem-file")
 
+    async def _enrol(self, _request: Request) -> Response:
+        return PlainTextResponse(enrol_script.SCRIPT, media_type="text/x-shellscript")
+
     async def _agent(self, request: Request) -> Response:
         path = self.state.settings.agent_file
         if path is None or not path.is_file():
             return await _not_found(request)
         return _file(path, "application/octet-stream")
+
+    async def _snapshot(self, request: Request) -> Response:
+        document = await snapshot_behind(self.state, request.path_params["token"])
+        return await _not_found(request) if document is None else JSONResponse(document)
 
     async def _agent_manifest(self, request: Request) -> Response:
         manifest = await asyncio.to_thread(self.state.artefact.manifest)

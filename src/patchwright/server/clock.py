@@ -22,6 +22,9 @@ class SystemIds:
     def baseline(self) -> str:
         return f"pb-{secrets.token_hex(9)[:17]}"
 
+    def window(self) -> str:
+        return f"mw-{secrets.token_hex(9)[:17]}"
+
     def node(self) -> str:
         return f"mi-{secrets.token_hex(9)[:17]}"
 

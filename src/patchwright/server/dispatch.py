@@ -142,6 +142,7 @@ class Dispatcher:
             action=f"{entry.service}:{entry.operation}",
             request_id=request_id,
             tokens=state.tokens,
+            snapshot_urls=state.snapshot_urls,
             sealer=state.sealer,
             service=state.service,
         )

@@ -3,6 +3,7 @@
 from patchwright.api import (
     access_keys,
     activations,
+    available_patches,
     baselines,
     commands,
     compliance,
@@ -19,12 +20,18 @@ from patchwright.api import (
     nodes,
     patch_groups,
     patch_plans,
+    patch_snapshots,
     patch_states,
     tags,
+    window_executions,
+    window_schedules,
+    window_targets,
+    window_tasks,
+    windows,
 )
 from patchwright.api.registry import registry
 from patchwright.gateway import compliance as own_compliance
-from patchwright.gateway import credentials, messages, worker
+from patchwright.gateway import credentials, messages, snapshots, worker
 from patchwright.gateway import documents as sent_documents
 from patchwright.gateway import inventory as own_inventory
 from patchwright.gateway.context import doors
@@ -33,6 +40,7 @@ from patchwright.wire.model import Models, Operation
 MODULES = (
     access_keys,
     activations,
+    available_patches,
     baselines,
     commands,
     compliance,
@@ -49,13 +57,20 @@ MODULES = (
     nodes,
     patch_groups,
     patch_plans,
+    patch_snapshots,
     patch_states,
     tags,
+    window_executions,
+    window_schedules,
+    window_targets,
+    window_tasks,
+    windows,
     credentials,
     messages,
     own_compliance,
     own_inventory,
     sent_documents,
+    snapshots,
     worker,
 )
 

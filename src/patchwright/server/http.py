@@ -37,6 +37,7 @@ LIMITS = {
     "Patchwright.PutFacts": MAX_FACTS_BODY,
     "Patchwright.ReportFacts": MAX_FACTS_BODY,
     "Patchwright.SettlePlan": MAX_PLAN_BODY,
+    "Patchwright.PutOverride": MAX_PLAN_BODY,
     "AmazonSSM.PutInventory": MAX_ITEMS_BODY,
     "AmazonSSM.PutComplianceItems": MAX_ITEMS_BODY,
 }

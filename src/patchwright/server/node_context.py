@@ -16,6 +16,7 @@ def node_context(state: State, tx: Tx, *, node_id: str, run: RunToken | None = N
         run=run,
         keys=state.node_keys,
         run_tokens=state.run_tokens,
+        snapshot_urls=state.snapshot_urls,
         address=address,
         apt_delays=state.service.apt_delays,
         worker_source=state.artefact.worker_source,

@@ -22,6 +22,7 @@ from patchwright.store.migrate import migrate
 from patchwright.wire.channel_opening import ChannelTokens
 from patchwright.wire.credentials import NodeKeys, RunTokens
 from patchwright.wire.model import Models
+from patchwright.wire.snapshot_urls import SnapshotUrls
 from patchwright.wire.tokens import Tokens
 
 PROFILE = "default"
@@ -52,6 +53,7 @@ def open_state(settings: Settings) -> State:
         agent_sha256=_sha256(settings.agent_file),
         apt_delays="ignore" if settings.apt_delays == "ignore" else "honour",
         fast_start=settings.fast_start,
+        catch_up_windows=settings.missed_windows == "catch-up",
     )
     state = State(
         settings=settings,
@@ -64,6 +66,7 @@ def open_state(settings: Settings) -> State:
         node_keys=NodeKeys(key),
         run_tokens=RunTokens(key),
         channel_tokens=ChannelTokens(key),
+        snapshot_urls=SnapshotUrls(key, settings.url),
         sealer=sealer,
         waits=Waits(),
         artefact=AgentArtefact(settings.agent_file, store, sealer, url=settings.url, ca_sha256=pin),

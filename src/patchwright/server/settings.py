@@ -36,6 +36,9 @@ class Settings:
     """`honour` or `ignore` approval delays of custom baselines on apt systems."""
     fast_start: bool = False
     """Start a command on as many nodes as MaxConcurrency has at once, without the slow start: 1, 2, 4, 8, …"""
+    missed_windows: str = "catch-up"
+    """What becomes of a maintenance window whose start was missed, since no server ran: `catch-up` starts it late, as
+    long as its cutoff time has not come; `record` writes down that it was missed."""
     poll_seconds: float = 16.0
     """How long an empty GetMessages is held; the real agent gives up at 20."""
     agent_file: Path | None = None
@@ -50,6 +53,8 @@ class Settings:
             raise BadSettings("--tls-cert and --tls-key go together")
         if self.apt_delays not in ("honour", "ignore"):
             raise BadSettings("--apt-delays is honour or ignore")
+        if self.missed_windows not in ("catch-up", "record"):
+            raise BadSettings("--missed-windows is catch-up or record")
         if not 1 <= self.clock_tolerance_minutes <= 15:
             raise BadSettings("--clock-tolerance-minutes is 1 to 15")
         if not self.scheme_is_https and not self.insecure_http and not _is_loopback(self.listen_host):

@@ -13,6 +13,7 @@ from patchwright.store.engine import Engine
 from patchwright.wire.channel_opening import ChannelTokens
 from patchwright.wire.credentials import NodeKeys, RunTokens
 from patchwright.wire.model import Models
+from patchwright.wire.snapshot_urls import SnapshotUrls
 from patchwright.wire.tokens import Tokens
 
 
@@ -30,6 +31,7 @@ class State:
     node_keys: NodeKeys
     run_tokens: RunTokens
     channel_tokens: ChannelTokens
+    snapshot_urls: SnapshotUrls
     sealer: Sealer
     waits: Waits
     artefact: AgentArtefact

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
-from sqlalchemy import BigInteger, Dialect, Text
+from sqlalchemy import BigInteger, Dialect, Text, literal, tuple_
 from sqlalchemy.types import TypeDecorator
 
 
@@ -36,6 +36,11 @@ class Instant(TypeDecorator[datetime]):
 
     def process_result_value(self, value: Any | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
         return None if value is None else from_micros(value)
+
+
+def place(micros: int, id: str) -> Any:
+    """The (instant, id) behind which a page begins, to compare with such a pair of columns."""
+    return tuple_(literal(from_micros(micros), Instant()), literal(id))
 
 
 class Json(TypeDecorator[Any]):

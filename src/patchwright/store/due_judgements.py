@@ -17,6 +17,7 @@ from patchwright.core.groups import PATCH_GROUP_KEYS
 from patchwright.core.tags import TaggedType
 from patchwright.core.values import BaselineId, NodeId, OperatingSystem, Scope
 from patchwright.store.engine import Tx
+from patchwright.store.prepared import Prepared
 from patchwright.store.tables import due_change, due_judgement, node, tag, verdict
 
 _COLUMNS = ["node_id", "cause", "caused_at", "ticket"]
@@ -101,30 +102,29 @@ def mark_nodes(
 
     A new `ticket` tells the one who judges that the mark was renewed meanwhile: he removes only the ticket he read.
     """
-    values = {"the_account": scope.account, "the_region": scope.region, "ids": list(node_ids)}
-    return _run(tx, _marking_nodes(tx.connection.dialect.name), values, cause=cause, caused_at=caused_at, ticket=ticket)
+    marking = _marking_node(tx.connection.dialect.name)
+    values = {"the_account": scope.account, "the_region": scope.region, **_said(cause, caused_at, ticket)}
+    return sum(marking.run(tx, {**values, "the_node": node_id}) for node_id in node_ids)
 
 
 @cache
-def _marking_nodes(dialect: str) -> Executable:
-    """Made once: every report runs it."""
-    return _marking(
-        dialect,
-        [
-            node.c.deregistered_at.is_(None),
-            node.c.account == bindparam("the_account"),
-            node.c.region == bindparam("the_region"),
-            node.c.id.in_(bindparam("ids", expanding=True)),
-        ],
-    )
+def _marking_node(dialect: str) -> Prepared:
+    which = [
+        node.c.deregistered_at.is_(None),
+        node.c.account == bindparam("the_account"),
+        node.c.region == bindparam("the_region"),
+        node.c.id == bindparam("the_node"),
+    ]
+    return Prepared(_marking(dialect, which))
 
 
 def _mark(tx: Tx, which: Sequence[ColumnElement[bool]], *, cause: str, caused_at: datetime, ticket: str) -> int:
-    return _run(tx, _marking(tx.connection.dialect.name, which), {}, cause=cause, caused_at=caused_at, ticket=ticket)
+    statement = _marking(tx.connection.dialect.name, which)
+    return tx.execute(statement, _said(cause, caused_at, ticket)).rowcount
 
 
-def _run(tx: Tx, statement: Executable, values: dict[str, Any], **said: object) -> int:
-    return tx.execute(statement, values | {f"the_{name}": value for name, value in said.items()}).rowcount
+def _said(cause: str, caused_at: datetime, ticket: str) -> dict[str, Any]:
+    return {"the_cause": cause, "the_caused_at": caused_at, "the_ticket": ticket}
 
 
 def _marking(dialect: str, which: Sequence[ColumnElement[bool]]) -> Executable:

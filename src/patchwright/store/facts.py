@@ -9,6 +9,7 @@ from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
+from operator import itemgetter
 from typing import Any, Protocol, TypeVar
 
 import msgspec
@@ -19,15 +20,20 @@ from patchwright.core.facts import InstalledPackage, UpgradeLine
 from patchwright.core.patches import PackageVersion
 from patchwright.core.values import NodeId
 from patchwright.store.engine import Tx
+from patchwright.store.prepared import Prepared
 from patchwright.store.tables import hoststate, instset, line, node_facts, node_seen, pkgver, upset
 from patchwright.store.upsert import insert_or_ignore, upsert
 
 T = TypeVar("T")
-# Statements of every report, made once: building one takes longer than running it.
+# Of every report.
 _MINE = (node_facts.c.node_id == bindparam("wanted")) & node_facts.c.valid_to.is_(None)
-_CURRENT = select(node_facts).where(_MINE)
-_CLOSE = node_facts.update().where(_MINE).values(valid_to=bindparam("now", type_=node_facts.c.valid_to.type))
-_SETS = {table.name: select(table.c.id).where(table.c.digest == bindparam("wanted")) for table in (instset, upset)}
+_CURRENT = Prepared(select(node_facts).where(_MINE))
+_CLOSE = Prepared(node_facts.update().where(_MINE).values(valid_to=bindparam("now", type_=node_facts.c.valid_to.type)))
+_OPEN = Prepared(node_facts.insert(), columns=tuple(c.name for c in node_facts.c if c.name not in ("id", "valid_to")))
+_SETS = {
+    table.name: Prepared(select(table.c.id).where(table.c.digest == bindparam("wanted"))) for table in (instset, upset)
+}
+_FIRST = itemgetter(0)
 CHUNK = 500
 CACHED_IDS = 400_000
 CACHED_RECORDS = 60_000
@@ -53,7 +59,7 @@ class FactsRecord:
 
 def current(tx: Tx, node_id: str) -> FactsRecord | None:
     """The node's facts as last reported."""
-    row = tx.execute(_CURRENT, {"wanted": node_id}).mappings().first()
+    row = _CURRENT.first(tx, {"wanted": node_id})
     return None if row is None else _record(row)
 
 
@@ -78,8 +84,8 @@ def _record(row: Any) -> FactsRecord:
 
 def replace(tx: Tx, node_id: NodeId, now: datetime, **values: Any) -> None:
     """Close the node's current interval and open the next."""
-    tx.execute(_CLOSE, {"wanted": node_id, "now": now})
-    tx.execute(node_facts.insert(), {"node_id": node_id, "valid_from": now, "valid_to": None, **values})
+    _CLOSE.run(tx, {"wanted": node_id, "now": now})
+    _OPEN.run(tx, {"node_id": node_id, "valid_from": now, **values})
 
 
 def seen(tx: Tx, node_id: NodeId, now: datetime) -> None:
@@ -119,7 +125,7 @@ def _by_identity(
     """
     known = tx.cache(memory, limit=CACHED_RECORDS)
     try:
-        return [known[place][0] for place in places]
+        return list(map(_FIRST, map(known.__getitem__, places)))
     except KeyError:
         held = {place: entry for place in places if (entry := known.get(place)) is not None}
     new = {place: thing for place, thing in zip(places, things, strict=True) if place not in held}
@@ -200,19 +206,21 @@ def _chunks(values: Sequence[T]) -> Iterable[Sequence[T]]:
 
 
 def intern_set(tx: Tx, table: Table, ids: Sequence[int]) -> int:
-    """The id of a set of ids; the same ids are the same set."""
+    """The id of a set of ids; the same ids are the same set, whatever their order."""
     blob = array("i", sorted(ids)).tobytes()
     row = {"digest": hashlib.sha256(blob).hexdigest(), "n": len(ids), "ids": blob}
-    made = tx.execute(_new_set(tx.connection.dialect.name, table), row).scalar_one_or_none()
+    made = _new_set(tx.connection.dialect.name, table).first(tx, row)
+    made = made or _SETS[table.name].first(tx, {"wanted": row["digest"]})
     if made is None:
-        made = tx.execute(_SETS[table.name], {"wanted": row["digest"]}).scalar_one()
-    return int(made)
+        raise LookupError(f"a set of {table.name} is neither new nor there")
+    return int(made["id"])
 
 
 @cache
-def _new_set(dialect: str, table: Table) -> Any:
+def _new_set(dialect: str, table: Table) -> Prepared:
     insert = sqlite.insert if dialect == "sqlite" else postgresql.insert
-    return insert(table).on_conflict_do_nothing().returning(table.c.id)
+    new = insert(table).on_conflict_do_nothing().returning(table.c.id)
+    return Prepared(new, columns=("digest", "n", "ids"))
 
 
 def intern_state(tx: Tx, digest: str, body: str) -> None:

@@ -5,6 +5,7 @@ Source: decisions.md 15. The earliest instant wins and never moves later.
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from operator import itemgetter
 
 from sqlalchemy import bindparam, select
 
@@ -19,6 +20,7 @@ CACHED_KEYS = 200_000
 CACHED_VERSIONS = 60_000
 _ALWAYS = datetime.min.replace(tzinfo=UTC)
 """Bound of a version that is in no repository: no Release says anything of it."""
+_ENDLESS = datetime.max.replace(tzinfo=UTC)
 _Key = tuple[str, str, str, str]
 
 
@@ -37,8 +39,7 @@ def record(
     earliest = min((at for at in released_at.values() if at is not None), default=None)
     settled = tx.cache(f"versions seen by {account}", limit=CACHED_VERSIONS)
     # By identity, as in store/facts.py: apt's versions are one and the same object whenever they are reported.
-    bounds = [settled.get(place) for place in map(id, versions)]
-    if all(bound is not None and (earliest is None or bound[0] <= earliest) for bound in bounds):
+    if _are_settled(settled, versions, earliest):
         return False
     known = tx.cache(f"seen by {account}", limit=CACHED_KEYS)
     wanted = {(r.identity[:512], v.name, v.arch, v.version): None for v in versions for r in v.repositories}
@@ -58,6 +59,20 @@ def record(
     tx.after_commit(lambda: known.update(dated))
     tx.after_commit(lambda: settled.update(_bounds(versions, known)))
     return moved
+
+
+def _are_settled(
+    settled: Mapping[int, tuple[datetime, PackageVersion]],
+    versions: Sequence[PackageVersion],
+    earliest: datetime | None,
+) -> bool:
+    """Whether no Release of `earliest` or later can move a date of these versions."""
+    try:
+        bounds = map(itemgetter(0), map(settled.__getitem__, map(id, versions)))
+        # Without any date it only matters that all are known.
+        return all(map((earliest or _ENDLESS).__ge__, bounds))
+    except KeyError:
+        return False
 
 
 def _bounds(

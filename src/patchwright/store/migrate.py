@@ -13,8 +13,8 @@ from sqlalchemy import Connection, inspect, text
 
 log = logging.getLogger(__name__)
 
-HEAD = "0004"
-KNOWN = ("0001", "0002", "0003", "0004")
+HEAD = "0008"
+KNOWN = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008")
 _LOCK = 0x70617463  # "patc": the advisory lock of a migration on PostgreSQL
 
 

@@ -12,6 +12,7 @@ from patchwright.core.nodes import ONLINE_FOR, ManagedNode
 from patchwright.core.targets import Target, TargetKey
 from patchwright.core.values import NodeId, OperatingSystem, Scope
 from patchwright.store.engine import Tx
+from patchwright.store.prepared import Prepared
 from patchwright.store.tables import node as t
 from patchwright.store.tables import tag
 
@@ -39,8 +40,8 @@ def insert(tx: Tx, node: ManagedNode) -> None:
 
 def find(tx: Tx, node_id: str) -> ManagedNode | None:
     """A node by its id wherever it belongs, deregistered ones included."""
-    row = tx.execute(_FIND, {"this_node": node_id}).first()
-    return None if row is None else _node(row._mapping)
+    row = _FIND.first(tx, {"this_node": node_id})
+    return None if row is None else _node(row)
 
 
 def get_active(tx: Tx, node_id: str) -> ManagedNode:
@@ -155,7 +156,7 @@ def set_system(tx: Tx, node: ManagedNode, system: OperatingSystem | None, clock_
     """Record what the node's facts say it is, and how far its clock is off. What is so already is not written."""
     if (node.operating_system, node.clock_offset_seconds) != (system, clock_offset_seconds):
         values = {"this_node": node.id, "system": system, "offset": clock_offset_seconds}
-        tx.execute(_SET_SYSTEM, values)
+        _SET_SYSTEM.run(tx, values)
 
 
 def set_public_key(tx: Tx, node_id: NodeId, public_key: str) -> None:
@@ -188,9 +189,9 @@ def _node(row: Any) -> ManagedNode:
     return ManagedNode(scope=scope, operating_system=OperatingSystem(system) if system else None, **values)
 
 
-# Statements of every report and call of a node, made once: building one takes longer than running it.
+# Of every report and call of a node.
 _THIS = t.c.id == bindparam("this_node")
-_FIND = select(t).where(_THIS)
-_SET_SYSTEM = (
+_FIND = Prepared(select(t).where(_THIS))
+_SET_SYSTEM = Prepared(
     t.update().where(_THIS).values(operating_system=bindparam("system"), clock_offset_seconds=bindparam("offset"))
 )

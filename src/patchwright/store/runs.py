@@ -46,6 +46,10 @@ class PatchRun:
     reboots_asked: int = 0
     reboot_asked_at: datetime | None = None
     """When the run asked for a reboot last."""
+    baseline_override: str = ""
+    override_digest: str | None = None
+    """Of the override document that the run's worker fetched; its content is kept once."""
+    """The rules that this run judges by, where they are others than the live ones."""
 
 
 def insert(tx: Tx, run: PatchRun) -> None:

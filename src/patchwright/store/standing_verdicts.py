@@ -8,6 +8,8 @@ Source: judging.md 3 and 11.6.
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
+from functools import cache
+from itertools import chain
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -121,18 +123,20 @@ _WHERE = " AND ".join(f"{name} = :{name}" for name in Group._fields)
 
 def _read_sqlite(tx: Tx, group: Group, by_time: int | None, after: bytes, limit: int) -> Standing:
     passed = "" if by_time is None else "AND next_change_at <= :now "
+    # One text for all rows: a row at a time would be made an object, and cost the interpreter a turn, each.
     statement = (
-        f"SELECT rowid, CAST(node_id AS BLOB), IFNULL(facts_id, {NONE}), judged_at, IFNULL(next_change_at, {NONE}) "  # noqa: S608
-        f"FROM verdict WHERE {_WHERE} AND node_id > :after {passed}ORDER BY node_id LIMIT :limit"
+        "SELECT count(*), group_concat(node_id, ' '), group_concat("  # noqa: S608
+        f"row || ' ' || IFNULL(facts_id, {NONE}) || ' ' || judged_at || ' ' || IFNULL(next_change_at, {NONE}), ' ') "
+        f"FROM (SELECT rowid AS row, node_id, facts_id, judged_at, next_change_at FROM verdict "
+        f"WHERE {_WHERE} AND node_id > :after {passed}ORDER BY node_id LIMIT :limit)"
     )
     values = {**group._asdict(), "after": after.decode(), "now": by_time, "limit": limit}
     driver: Any = tx.connection.connection.driver_connection
-    found = driver.execute(statement, values).fetchall()
-    if not found:
+    count, ids, numbers = driver.execute(statement, values).fetchone()
+    if not count:
         return _nothing(group)
-    rows, ids, facts, judged_at, next_change = zip(*found, strict=True)
-    numbers = [np.asarray(column, np.int64) for column in (facts, judged_at, next_change)]
-    return Standing(group, np.asarray(rows, np.int64), np.asarray(ids, np.bytes_), *numbers)
+    rows, *columns = np.fromstring(numbers, np.int64, sep=" ").reshape(count, 4).T.copy()
+    return Standing(group, rows, np.asarray(ids.encode().split(), np.bytes_), *columns)
 
 
 def _nothing(group: Group) -> Standing:
@@ -177,48 +181,63 @@ def renewal(dialect: str, renewed: Renewed, first: int, last: int) -> Callable[[
 
 
 _NEW = ("baseline_version", "status", "unjudged_reason", "overall_level", *_COUNTS, "levels")
-_SEEN = ("rowid", "node_id", "judged_at", "facts_id", *Group._fields[2:])
-_OF_ROW = ("rowid", "node_id", "judged_at", "facts_id", "new_judged_at", "new_next", "status", "overall_level",
+_SEEN = ("node_id", "judged_at", "facts_id")
+_COMMON = ("baseline_version", "unjudged_reason", *Group._fields[2:])
+_OF_ROW = ("row", "node_id", "judged_at", "facts_id", "new_judged_at", "new_next", "status", "overall_level",
            *_COUNTS, "levels")  # fmt: skip
 """What each row has of its own; the rest is said once in the statement."""
+_ROWS = (100, 10, 1)
+"""Rows of a statement. To bind and step once for each row costs more than the rows do, and each step gives up the
+interpreter with the write lock held."""
 
 
-def _update(with_next: bool) -> str:
+@cache
+def _update(rows: int, with_next: bool) -> str:
     """`next_change_at` is named only where it changes: to name it costs its index an entry for each row."""
-    place = {name: f"?{number}" for number, name in enumerate((*_OF_ROW, *_COMMON), 1)}
-    changed = f"({', '.join(_NEW)}) IS NOT ({', '.join(place[name] for name in _NEW)})"
+    common = {name: f"?{number}" for number, name in enumerate(_COMMON, 1)}
+    new = {name: common.get(name, f"s.{name}") for name in _NEW}
+    changed = f"({', '.join(f'verdict.{name}' for name in new)}) IS NOT ({', '.join(new.values())})"
+    more = ""
     if with_next:
-        changed = f"(next_change_at IS NOT {place['new_next']} OR {changed})"
-    more = f", next_change_at = {place['new_next']}" if with_next else ""
+        changed, more = f"(next_change_at IS NOT s.new_next OR {changed})", ", next_change_at = s.new_next"
+    first = len(_COMMON) + 1
+    values = (", ".join(f"?{first + row * len(_OF_ROW) + n}" for n in range(len(_OF_ROW))) for row in range(rows))
     return (
-        f"UPDATE verdict SET judged_at = {place['new_judged_at']}, "  # noqa: S608
-        f"{', '.join(f'{name} = {place[name]}' for name in _NEW)}{more} "
-        f"WHERE {' AND '.join(f'{name} IS {place[name]}' for name in _SEEN)} AND {changed}"
-    ).replace("rowid IS ?1", "rowid = ?1")
-
-
-_COMMON = ("baseline_version", "unjudged_reason", *Group._fields[2:])
-_UPDATE_WITH_NEXT, _UPDATE = _update(True), _update(False)
+        f"WITH s ({', '.join(_OF_ROW)}) AS (VALUES ({'), ('.join(values)})) "  # noqa: S608
+        f"UPDATE verdict SET judged_at = s.new_judged_at, {', '.join(f'{n} = {v}' for n, v in new.items())}{more} "
+        f"FROM s WHERE verdict.rowid = s.row AND {' AND '.join(f'verdict.{n} IS s.{n}' for n in _SEEN)} "
+        f"AND {' AND '.join(f'verdict.{n} = {common[n]}' for n in Group._fields[2:])} AND {changed}"
+    )
 
 
 def _renewal_sqlite(renewed: Renewed, first: int, last: int) -> Callable[[Tx], None]:
     same = renewed.standing.next_change[first:last] == renewed.next_change[first:last]
-    parts = [
-        (statement, list(_tuples(renewed, np.nonzero(chosen)[0] + first)))
-        for statement, chosen in ((_UPDATE, same), (_UPDATE_WITH_NEXT, ~same))
-        if chosen.any()
+    common = (renewed.version, renewed.unjudged_reason, *renewed.standing.group[2:])
+    statements = [
+        (_update(size, with_next), [*common, *chain.from_iterable(rows)])
+        for with_next, chosen in ((False, same), (True, ~same))
+        for size, rows in _in_sizes(list(_tuples(renewed, np.nonzero(chosen)[0] + first)))
     ]
 
     def write(tx: Tx) -> None:
-        for statement, rows in parts:
-            tx.connection.exec_driver_sql(statement, rows)
+        driver: Any = tx.connection.connection.driver_connection
+        for statement, values in statements:
+            driver.execute(statement, values)
 
     return write
 
 
+def _in_sizes(rows: list[tuple[Any, ...]]) -> Iterator[tuple[int, list[tuple[Any, ...]]]]:
+    """The rows cut into the few sizes of which there are statements."""
+    at = 0
+    for size in _ROWS:
+        while len(rows) - at >= size:
+            yield size, rows[at : at + size]
+            at += size
+
+
 def _tuples(renewed: Renewed, places: NDArray[np.int64]) -> Iterator[tuple[Any, ...]]:
     standing = renewed.standing.take(places)
-    common = (renewed.version, renewed.unjudged_reason, *standing.group[2:])
     numbers = renewed.numbers[places]
     levels = np.ascontiguousarray(numbers[:, len(_COUNTS) :], "<i4").tobytes()
     said, names = _statuses(renewed), [str(level.value) for level in LEVELS]
@@ -231,7 +250,7 @@ def _tuples(renewed: Renewed, places: NDArray[np.int64]) -> Iterator[tuple[Any, 
     for row, node_id, seen_at, facts, judged_at, next_change, guilty, level, counts, at in every:
         yield (
             row, node_id, seen_at, facts, judged_at, next_change, said[guilty], names[level], *counts,
-            levels[at : at + _LEVEL_BYTES], *common,
+            levels[at : at + _LEVEL_BYTES],
         )  # fmt: skip
 
 

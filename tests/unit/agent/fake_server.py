@@ -1,5 +1,4 @@
 """A strict little server of tier 0 in a thread, on loopback: what it is sent is checked, and breaches are collected.
-
 Registration-key signatures are verified with `cryptography`, Signature Version 4 by computing it again with botocore.
 Source: spec/agent-protocol.md.
 """
@@ -371,6 +370,8 @@ class _Handler(BaseHTTPRequestHandler):
         state = self.server_state
         raw = self.rfile.read(int(self.headers["Content-Length"]))
         try:
+            if self.path.startswith("/v1/control-channel/"):  # as a server without one: agents poll
+                return self._answer(403, b"<AccessDeniedException><message>no</message></AccessDeniedException>")
             if self.path != "/" or self.headers["Content-Type"] != "application/x-amz-json-1.1":
                 raise Refusal("ValidationException", "path or content type")
             answer = state.handle(self.headers["X-Amz-Target"], json.loads(raw), self.headers, raw)

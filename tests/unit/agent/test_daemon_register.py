@@ -107,6 +107,25 @@ def test_an_identity_is_not_overwritten_unless_forced_and_never_by_a_failure(tmp
     assert json.loads((tmp_path / "state" / "registration.json").read_text())["instance_id"] == forced.stdout.strip()
 
 
+def test_an_identity_is_kept_if_its_key_proves_it_and_not_lost_to_a_server_that_is_down(tmp_path: Path) -> None:
+    file = tmp_path / "state" / "registration.json"
+    with FakeServer() as server:
+        first = register(server.url, tmp_path / "state", "--keep")
+        before = file.read_bytes()
+        again = register(server.url, tmp_path / "state", "--keep", code="wrong-code-wrong-code")
+        assert (again.returncode, again.stdout) == (0, first.stdout)
+        assert len(server.nodes) == 1
+        url = server.url
+    with FakeServer() as other:
+        moved = register(other.url, tmp_path / "state", "--keep")
+        assert moved.returncode == 1
+        assert "--force" in moved.stderr
+        assert other.calls == []
+    down = register(url, tmp_path / "state", "--keep")
+    assert down.returncode == 1
+    assert file.read_bytes() == before
+
+
 def test_the_code_appears_in_no_output_and_no_file(tmp_path: Path) -> None:
     with FakeServer() as server:
         result = register(server.url, tmp_path / "state")

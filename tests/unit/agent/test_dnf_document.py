@@ -29,7 +29,7 @@ def read(sent: Document) -> Report:
 
 def versions(report: Report) -> dict[tuple[str, str], PackageVersion]:
     offers = [offer for line in report.lines or () for offer in line.offers]
-    return {(v.name, v.version): v for v in (*(report.installed or ()), *offers)}
+    return {(v.name, v.version): v for v in (*(report.installed or {}).values(), *offers)}
 
 
 def test_the_server_reads_what_the_agent_writes() -> None:

@@ -26,6 +26,7 @@ from patchwright.wire.errors import WireError
 from patchwright.wire.model import Models, Operation
 from patchwright.wire.parse import parse_request
 from patchwright.wire.render import render_output
+from patchwright.wire.snapshot_urls import SnapshotUrls
 from patchwright.wire.tokens import Tokens
 
 SERVICE = Service(
@@ -106,6 +107,7 @@ class Api:
                 request_id="r",
                 tokens=Tokens(b"k" * 32),
                 sealer=Sealer(b"k" * 32),
+                snapshot_urls=SnapshotUrls(b"k" * 32, SERVICE.public_url),
                 service=SERVICE,
             )
             answer = entry.handler(ctx, request)

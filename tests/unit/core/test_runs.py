@@ -12,10 +12,9 @@ from patchwright.core.exit_codes import ExitCode
 from patchwright.core.judgement import History
 from patchwright.core.outcome import exit_code_of
 from patchwright.core.overrides import (
-    allows,
+    Selection,
     baseline_override,
     check_overrides,
-    forbids,
     install_override_list,
     override_targets,
 )
@@ -111,11 +110,11 @@ class TestInstallOverrideList:
     )
     def test_id_and_title_must_both_match(self, id, title, allowed):
         overrides = install_override_list({"patches": [{"id": id, "title": title}], "ignored": 1})
-        assert allows(overrides, NEW) is allowed
+        assert Selection(overrides).allows(NEW) is allowed
 
     def test_the_title_means_nothing_on_windows(self):
         overrides = install_override_list({"patches": [{"id": "kb1", "title": "nonsense"}]})
-        assert allows(overrides, kb("KB1"))
+        assert Selection(overrides).allows(kb("KB1"))
 
     def test_the_newest_that_matches(self):
         facts = node(AL2, OLD, offers=(NEW, rpm("curl", "7.9-1"), rpm("curl", "8.0-1")))
@@ -124,8 +123,8 @@ class TestInstallOverrideList:
 
     def test_a_listed_id_with_another_version_may_not_come_in_at_all(self):
         overrides = install_override_list({"patches": [{"id": "curl.x86_64", "title": "7.1*"}]})
-        assert forbids(overrides, NEW)
-        assert not forbids(overrides, NEEDED)
+        assert Selection(overrides).forbids(NEW)
+        assert not Selection(overrides).forbids(NEEDED)
 
     @pytest.mark.parametrize(
         "document",
@@ -143,6 +142,14 @@ class TestInstallOverrideList:
     def test_both_overrides_at_once(self):
         assert check_overrides("https://a", "s3://b/c") is ExitCode.BOTH_OVERRIDES
         assert check_overrides("https://a", "") is check_overrides("", "s3://b/c") is None
+
+    def test_a_list_of_too_many_wildcards_is_refused_and_exact_ids_are_not(self) -> None:
+        entries = [{"id": f"p{n}*"} for n in range(1_001)]
+        with pytest.raises(Invalid, match="1000 different ids with wildcards"):
+            install_override_list({"patches": entries})
+        exact = install_override_list({"patches": [{"id": f"p{n}.x86_64"} for n in range(9_000)] + entries[:1_000]})
+        assert not Selection(exact).allows(NEW)
+        assert not Selection(exact).forbids(NEW)
 
 
 class TestBaselineOverride:

@@ -54,7 +54,7 @@ def test_many_reports_are_read_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
             for number in range(400):
                 rows = rows_of(Family.APT, [(f"origin{reporter}-{number}", *MAIN[1:])], None)
                 names = [f"p{n}\tamd64\t1-{number}\tlibs\toptional\tp\t1\t0" for n in range(10)]
-                assert [p.version for p in rows.installed(names)] == [f"1-{number}"] * 10
+                assert [named.package.version for named in rows.installed(names)] == [f"1-{number}"] * 10
         except Exception as failure:  # told below: a thread's own would be lost
             failures.append(failure)
 

@@ -31,14 +31,25 @@ from patchwright.store.tables.inventory import (
     inventory_value,
 )
 from patchwright.store.tables.nodes import activation, node
-from patchwright.store.tables.runs import patch_run
+from patchwright.store.tables.patches import available_patch, available_word, patch_snapshot
+from patchwright.store.tables.runs import override_document, patch_run
 from patchwright.store.tables.verdicts import due_change, due_judgement, verdict
+from patchwright.store.tables.windows import (
+    maintenance_window,
+    window_execution,
+    window_invocation,
+    window_target,
+    window_task,
+    window_task_execution,
+)
 
 __all__ = [
     "access_key",
     "account",
     "activation",
     "audit",
+    "available_patch",
+    "available_word",
     "baseline",
     "baseline_version",
     "client_token",
@@ -63,18 +74,26 @@ __all__ = [
     "invocation",
     "invocation_step",
     "line",
+    "maintenance_window",
     "meta",
     "metadata",
     "node",
     "node_facts",
     "node_seen",
     "overlay",
+    "override_document",
     "patch_group",
     "patch_run",
+    "patch_snapshot",
     "pkgver",
     "reply_seen",
     "repository",
     "tag",
     "upset",
     "verdict",
+    "window_execution",
+    "window_invocation",
+    "window_target",
+    "window_task",
+    "window_task_execution",
 ]

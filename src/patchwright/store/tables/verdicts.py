@@ -36,6 +36,9 @@ verdict = Table(
     Index("ix_verdict_scope", "account", "region", "node_id"),
     Index("ix_verdict_baseline", "account", "region", "baseline_id"),
     Index("ix_verdict_group", "account", "region", "patch_group", "node_id"),
+    # A whole fleet's verdicts are renewed at once, and nothing that is indexed changes: with room in its page a row's
+    # new version costs no index an entry.
+    postgresql_with={"fillfactor": 45},
 )
 
 due_judgement = Table(
