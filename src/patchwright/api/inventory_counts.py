@@ -117,7 +117,7 @@ def _group_row(group: Request, values: Mapping[str, str], total: int, matching: 
 def _values(
     ctx: Context, keys: Sequence[Key], conditions: Sequence[InventoryCondition]
 ) -> list[tuple[tuple[str, ...], int]]:
-    found = inventory_search.counts(ctx.tx, ctx.scope, conditions, keys, limit=MAX_VALUES + 1)
+    found = inventory_search.counts(ctx.tx, ctx.scope, conditions, keys)
     if len(found) > MAX_VALUES:
         raise Invalid(Kind.AGGREGATOR, f"There are more than {MAX_VALUES} values: filter the nodes.")
     return found

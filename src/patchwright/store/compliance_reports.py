@@ -148,20 +148,6 @@ def summary(
     return found
 
 
-def history(
-    tx: Tx, node_id: str, compliance_type: str | None, *, before: tuple[datetime, int] | None, limit: int
-) -> list[tuple[int, ReportSummary]]:
-    """The reports of a node with their ids, the newest first, those that have ended too."""
-    statement = select(_r.id, *_summaries().selected_columns).where(_r.node_id == node_id)
-    if compliance_type is not None:
-        statement = statement.where(_r.compliance_type == compliance_type)
-    if before is not None:
-        at, id = before
-        statement = statement.where(or_(_r.valid_from < at, and_(_r.valid_from == at, _r.id < id)))
-    rows = tx.execute(statement.order_by(_r.valid_from.desc(), _r.id.desc()).limit(limit)).mappings()
-    return [(r["id"], _summary({k: v for k, v in r.items() if k != "id"})) for r in rows]
-
-
 def _summaries() -> Any:
     return select(
         _r.node_id,

@@ -3,17 +3,19 @@
 Attributes of a type that the server derives are columns of the node or of its verdict; all others are values of rows.
 """
 
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
-from sqlalchemy import ColumnElement, String, and_, case, cast, false, func, literal, not_, or_, select
+from sqlalchemy import ColumnElement, Integer, String, and_, case, cast, false, func, literal, not_, or_, select
 
 from patchwright.core.inventory import InventoryCondition, InventoryOperator, number_of, seen
 from patchwright.core.inventory_types import INSTANCE_INFORMATION, PATCH_SUMMARY
 from patchwright.core.values import ComplianceStatus, NodeId, Scope
 from patchwright.store.compliance import by_code_point
 from patchwright.store.engine import Tx
+from patchwright.store.inventory_sets import row_ids_of
 from patchwright.store.tables import inventory_item, inventory_member, inventory_value, node, verdict
 
 _n, _v = node.c, verdict.c
@@ -70,62 +72,75 @@ def node_page(
 
 
 def counts(
-    tx: Tx, scope: Scope, conditions: Sequence[InventoryCondition], keys: Sequence[tuple[str, str]], *, limit: int
+    tx: Tx, scope: Scope, conditions: Sequence[InventoryCondition], keys: Sequence[tuple[str, str]]
 ) -> list[tuple[tuple[str, ...], int]]:
     """How many nodes have which combination of values under `keys` (type, attribute), the largest number first.
 
     Several attributes of one type are those of one row. At most one type among `keys` may be one with rows.
     """
-    stored = [f"{t}.{a}" for t, a in keys if not has_columns(t)]
-    values: list[ColumnElement[Any]] = []
+    columns = [cast(_COLUMNS[t][a], String).label(f"k{i}") for i, (t, a) in enumerate(keys) if has_columns(t)]
+    stored = next((t for t, _ in keys if not has_columns(t)), None)
+    item = inventory_item.alias("counted")
+    set_id = item.c.set_id if stored else literal(0, Integer)
     source: Any = node.outerjoin(verdict, verdict.c.node_id == _n.id)
-    where: list[ColumnElement[bool]] = []
     if stored:
-        type_name = next(t for t, _ in keys if not has_columns(t))
-        combinations = _combinations(scope, type_name, stored)
-        item = inventory_item.alias("counted")
-        source = source.join(item, and_(item.c.node_id == _n.id, item.c.type_name == type_name)).join(
-            combinations, combinations.c.set_id == item.c.set_id
-        )
-    position = iter(range(len(stored)))
-    for type_name, attribute in keys:
-        if has_columns(type_name):
-            values.append(cast(_COLUMNS[type_name][attribute], String))
-            where.append(_has(scope, type_name))
-        else:
-            values.append(combinations.c[f"v{next(position)}"])
-    columns = [value.label(f"k{i}") for i, value in enumerate(values)]
-    mine = _nodes(tx, scope, conditions, select(_n.id, *columns).select_from(source), joined=True)
-    each = mine.where(*where).distinct().subquery("each")
-    shown = [each.c[f"k{i}"] for i in range(len(values))]
-    n = func.count().label("n")
-    statement = select(*shown, n).group_by(*shown)
-    ordered = statement.order_by(n.desc(), *(by_code_point(tx, column) for column in shown)).limit(limit)
-    found = [tuple(r) for r in tx.execute(ordered)]
-    return [(tuple(map(str, row[:-1])), int(row[-1])) for row in found]
+        source = source.join(item, and_(item.c.node_id == _n.id, item.c.type_name == stored))
+    each = _nodes(tx, scope, conditions, select(set_id.label("set_id"), *columns).select_from(source), joined=True)
+    each = each.where(*(_has(scope, t) for t, _ in keys if has_columns(t))).subquery("each")
+    alike = select(*each.c, func.count().label("n")).group_by(*each.c)
+    found: Counter[tuple[str, ...]] = Counter()
+    if stored is None:
+        for r in tx.execute(alike):
+            found[tuple(map(str, r[1:-1]))] += r.n
+    else:
+        nodes = [(r[0], tuple(map(str, r[1:-1])), int(r[-1])) for r in tx.execute(alike)]
+        _count_rows(tx, keys, nodes, found)
+    return sorted(found.items(), key=lambda entry: (-entry[1], entry[0]))
+
+
+def _count_rows(
+    tx: Tx,
+    keys: Sequence[tuple[str, str]],
+    nodes: Sequence[tuple[int, tuple[str, ...], int]],
+    found: Counter[tuple[str, ...]],
+) -> None:
+    """Add up what the rows of sets have, for (set, values of the columns, number of nodes).
+
+    Here and not by a join: each distinct row is looked at once, and a set is a list of numbers.
+    """
+    of_rows = _combinations(tx, [f"{t}.{a}" for t, a in keys if not has_columns(t)])
+    by_set: dict[int, list[tuple[tuple[str, ...], int]]] = {}
+    for set_id, values, n in nodes:
+        by_set.setdefault(set_id, []).append((values, n))
+    sums: dict[tuple[str, ...], Counter[tuple[str, ...]]] = {values: Counter() for _, values, _ in nodes}
+    for set_id, row_ids in row_ids_of(tx, list(by_set)):
+        has = {of_rows[i] for i in row_ids if i in of_rows}
+        for values, n in by_set[set_id]:
+            mine = sums[values]
+            for one in has:
+                mine[one] += n
+    for values, mine in sums.items():
+        for one, n in mine.items():
+            column, row = iter(values), iter(one)
+            found[tuple(next(column if has_columns(t) else row) for t, _ in keys)] += n
+
+
+def _combinations(tx: Tx, keys: Sequence[str]) -> dict[int, tuple[str, ...]]:
+    """row -> its values under `keys`, for the rows that have them all."""
+    first = inventory_value.alias("value0")
+    source: Any = first
+    columns: list[Any] = [first.c.value]
+    for i, key in enumerate(keys[1:], 1):
+        value = inventory_value.alias(f"value{i}")
+        source = source.join(value, and_(value.c.row_id == first.c.row_id, value.c.key == key))
+        columns.append(value.c.value)
+    statement = select(first.c.row_id, *columns).select_from(source).where(first.c.key == keys[0])
+    return {r[0]: tuple(r[1:]) for r in tx.execute(statement)}
 
 
 def count(tx: Tx, scope: Scope, conditions: Sequence[InventoryCondition]) -> int:
     """How many registered nodes fulfil all conditions."""
     return int(tx.execute(_nodes(tx, scope, conditions, select(func.count(_n.id)))).scalar_one())
-
-
-def _combinations(scope: Scope, type_name: str, keys: Sequence[str]) -> Any:
-    """(set, a value for each key) as one row of the set has them; each set of the type once, however many have it."""
-    here = (
-        inventory_item.c.account == scope.account,
-        inventory_item.c.region == scope.region,
-        inventory_item.c.type_name == type_name,
-    )
-    sets = select(inventory_item.c.set_id).where(*here)
-    source: Any = inventory_member
-    columns: list[Any] = [inventory_member.c.set_id]
-    for i, key in enumerate(keys):
-        value = inventory_value.alias(f"value{i}")
-        source = source.join(value, and_(value.c.row_id == inventory_member.c.row_id, value.c.key == key))
-        columns.append(value.c.value.label(f"v{i}"))
-    statement = select(*columns).select_from(source).where(inventory_member.c.set_id.in_(sets))
-    return statement.distinct().subquery("combinations")
 
 
 def _nodes(

@@ -116,9 +116,8 @@ def _values(row_id: int, type_name: str, row: Row) -> Iterator[dict[str, Any]]:
         }
 
 
-def rows_of(tx: Tx, set_ids: Sequence[int]) -> dict[int, list[Row]]:
-    """The rows of each set that is there and complete; in no order that means anything."""
-    found: dict[int, Sequence[int]] = {}
+def row_ids_of(tx: Tx, set_ids: Sequence[int]) -> Iterator[tuple[int, Sequence[int]]]:
+    """Each set that is there and complete with the ids of its rows."""
     for start in range(0, len(set_ids), CHUNK):
         some = set_ids[start : start + CHUNK]
         sets = select(inventory_set.c.id, inventory_set.c.row_ids).where(
@@ -127,7 +126,12 @@ def rows_of(tx: Tx, set_ids: Sequence[int]) -> dict[int, list[Row]]:
         for r in tx.execute(sets):
             ids = array("q")
             ids.frombytes(r.row_ids)
-            found[r.id] = ids
+            yield r.id, ids
+
+
+def rows_of(tx: Tx, set_ids: Sequence[int]) -> dict[int, list[Row]]:
+    """The rows of each set that is there and complete; in no order that means anything."""
+    found = dict(row_ids_of(tx, set_ids))
     contents = _contents(tx, {i for ids in found.values() for i in ids})
     return {set_id: [contents[i] for i in ids] for set_id, ids in found.items()}
 
