@@ -108,6 +108,7 @@ def test_what_was_altered_on_the_way_is_not_run_and_leaves_nothing(host: BootedR
     assert online(server) == []
 
 
+@pytest.mark.slow
 def test_an_agent_that_does_not_stay_up_is_taken_back_and_the_same_line_mends_it(
     host: BootedRoot, server: ServerProcess
 ) -> None:

@@ -56,7 +56,7 @@ class Road(Enrolled):
         return list(entity["Data"][type_name]["Content"])
 
 
-@pytest.fixture(scope="module", params=["apt", "dnf"])
+@pytest.fixture(scope="module", params=["apt", pytest.param("dnf", marks=pytest.mark.slow)])
 def road(
     request: pytest.FixtureRequest, lab_network: LabNetwork, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Road]:

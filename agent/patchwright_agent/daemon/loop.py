@@ -5,6 +5,7 @@ in the log. A journal that can't be written is not: then nothing more is started
 """
 
 import os
+import select
 import signal
 import time
 
@@ -269,7 +270,8 @@ class Daemon:
     def _pause(self, seconds: float) -> None:
         if seconds > 0:
             try:
-                self._interruptibly(lambda: time.sleep(seconds))
+                # What time.sleep was until Python 3.11, which waits until an instant: under libfaketime that fails.
+                self._interruptibly(lambda: select.select([], [], [], seconds))
             except _Interrupted:
                 pass
 

@@ -19,6 +19,7 @@ from patchwright.store import commands
 from patchwright.store.engine import Engine
 from patchwright.wire.agent_frames import Frame
 from patchwright.wire.credentials import NodeKeys, RunTokens
+from patchwright.wire.snapshot_urls import SnapshotUrls
 
 T = TypeVar("T")
 MASTER = bytes(32)
@@ -39,6 +40,7 @@ class ChannelLab(CommandLab):
                     run=None,
                     keys=NodeKeys(MASTER),
                     run_tokens=RunTokens(MASTER),
+                    snapshot_urls=SnapshotUrls(MASTER, "http://127.0.0.1"),
                     address="",
                     apt_delays="honour",
                     worker_source=lambda: WORKER,
