@@ -106,6 +106,7 @@ def _installation(unpacked: bool) -> str:
     return f'dev_overrides {{\n  "hashicorp/aws" = "{binary.parent}"\n}}'
 
 
+@pytest.mark.slow  # a minute and a half of processor time
 @pytest.mark.parametrize("server", ["sqlite"], indirect=True)  # what Terraform sees is the same on the other engine
 def test_the_pages_example_is_applied_changed_imported_and_taken_away(
     server: RunningServer, ssm: Any, region: str, tmp_path: Path

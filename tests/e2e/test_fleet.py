@@ -49,7 +49,7 @@ def zipapp(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return build_zipapp(tmp_path_factory.mktemp("agent") / "patchwright-agent.pyz")
 
 
-@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+@pytest.fixture(scope="module", params=["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])
 def fleet(
     request: pytest.FixtureRequest,
     hosts: Hosts,

@@ -229,7 +229,9 @@ def wait_for_line(process: subprocess.Popen[str], text: str) -> str:
     raise AssertionError(f"ended without {text!r}: {printed}")
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize(
+    "number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow), signal.SIGKILL]
+)
 def test_it_stays_until_a_signal_and_leaves_nothing(own: Checkout, number: signal.Signals) -> None:
     with own.start() as process:
         printed = wait_for_line(process, "Ctrl-C ends it")

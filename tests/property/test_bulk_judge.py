@@ -46,13 +46,13 @@ def compare(fleet: FleetOfNodes, now: datetime, loader: Loader | None = None) ->
             assert (totals.instants[rank] if rank < len(totals.instants) else None) == expected.next_change_at
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(fleets(), moments)
 def test_bulk_is_plain(fleet: FleetOfNodes, now: datetime) -> None:
     compare(fleet, now)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(fleets(), moments)
 def test_bulk_is_plain_with_versions_in_several_blocks(fleet: FleetOfNodes, now: datetime) -> None:
     # A fleet of more than 65,536 versions, without the versions.

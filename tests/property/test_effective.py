@@ -14,7 +14,7 @@ from patchwright.core.effective import DeploymentStatus, effective
 moments = st.integers(-20 * 24, 20 * 24).map(lambda hours: EPOCH + timedelta(hours=hours))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(fleets(), moments)
 def test_approved_is_what_the_judge_approves(fleet: FleetOfNodes, now) -> None:  # type: ignore[no-untyped-def]
     nodes, baselines, catalogue = fleet
